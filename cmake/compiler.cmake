@@ -1,0 +1,21 @@
+# What every target is compiled with: warnings, hardening, the chosen sanitizers.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast
+                    -Wcast-qual -Woverloaded-virtual -Wimplicit-fallthrough)
+if(FIRN_WERROR)
+  add_compile_options(-Werror)
+endif()
+
+if(FIRN_SANITIZE)
+  add_compile_options(-fsanitize=${FIRN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${FIRN_SANITIZE})
+  if(FIRN_SANITIZE MATCHES thread)
+    # GCC warns that TSAN does not model atomic_thread_fence, which libstdc++'s shared_ptr uses.
+    add_compile_options(-Wno-tsan)
+  endif()
+else()
+  add_compile_options(-fstack-protector-strong)
+  if(CMAKE_BUILD_TYPE MATCHES "Rel")
+    add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+  endif()
+endif()
+add_link_options(-Wl,-z,relro,-z,now)
