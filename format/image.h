@@ -1,0 +1,93 @@
+#ifndef FIRN_FORMAT_IMAGE_H_
+#define FIRN_FORMAT_IMAGE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/block_cache.h"
+#include "format/digest.h"
+#include "format/file.h"
+#include "format/inode.h"
+#include "format/manifest.h"
+#include "format/types.h"
+
+namespace firn {
+
+struct DirectoryEntry {
+  std::string_view name;  // valid during the call that gives it
+  InodeNumber inode{};
+  FileType type = FileType::kRegular;  // as the listing says; the inode has the last word
+  // Where a listing goes on behind this entry; opaque, never 0, fits in 63 bits.
+  uint64_t next_cookie = 0;
+};
+
+// A piece of a file: the bytes stay alive as long as `owner`.
+struct FilePiece {
+  std::shared_ptr<const Block> owner;  // null for a hole
+  ByteSpan bytes;
+};
+
+struct ImageOptions {
+  // Take other SquashFS 4.0 files too: no appendix, nothing verified.
+  bool allow_foreign = false;
+};
+
+// An open image (or, on request, a foreign SquashFS file), read with pread only. Opening reads the
+// footer, the core table, the superblock and the manifest: its cost does not grow with the image.
+// Everything else is read, checked and decoded when it is asked for, through the cache.
+//
+// Thread-safe; no lock is held while something is read or decoded. Every function throws Error:
+// kDamaged with the image's path and the offset where a byte is not what it must be.
+class Image {
+ public:
+  // `path` is used in messages only. `cache` outlives the image and may be shared by several.
+  static std::unique_ptr<const Image> Open(FileDescriptor fd, std::string path, BlockCache& cache,
+                                           const ImageOptions& options = {});
+  virtual ~Image() = default;
+
+  virtual const std::string& path() const = 0;
+  virtual bool foreign() const = 0;
+  virtual uint64_t file_length() const = 0;
+  virtual uint64_t squashfs_length() const = 0;
+  // The following four throw kUnsupported for a foreign image.
+  virtual const Digest& id() const = 0;
+  virtual const Manifest& manifest() const = 0;
+  virtual std::string manifest_yaml() const = 0;
+  virtual Digest FileDigest(InodeNumber file) const = 0;
+
+  virtual uint32_t block_size() const = 0;
+  virtual uint32_t inode_count() const = 0;
+  virtual std::string compression() const = 0;  // "zstd", "gzip", …
+  virtual InodeNumber root() const = 0;
+
+  // Throws kDamaged for a number that the image has not.
+  virtual Inode GetInode(InodeNumber number) const = 0;
+
+  // nullopt where the directory has no such name.
+  virtual std::optional<InodeNumber> Lookup(const Inode& directory,
+                                            std::string_view name) const = 0;
+
+  // Visits the entries (without . and ..) in their order, from the first on (cookie 0) or behind
+  // the entry that gave the cookie, until `visit` answers false.
+  virtual void ListDirectory(const Inode& directory, uint64_t cookie,
+                             const std::function<bool(const DirectoryEntry&)>& visit) const = 0;
+
+  virtual std::string ReadLink(const Inode& symlink) const = 0;
+
+  // The bytes [offset, offset + length) of a regular file, less at its end, in pieces.
+  virtual std::vector<FilePiece> Read(const Inode& file, uint64_t offset,
+                                      uint64_t length) const = 0;
+
+  // Bytes read from the image file so far.
+  virtual uint64_t bytes_read() const = 0;
+};
+
+}  // namespace firn
+
+#endif  // FIRN_FORMAT_IMAGE_H_

@@ -1,0 +1,47 @@
+#ifndef FIRN_FORMAT_MANIFEST_H_
+#define FIRN_FORMAT_MANIFEST_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace firn {
+
+// What an image says of itself; FORMAT.md has the keys.
+struct Manifest {
+  struct Contents {
+    uint64_t files = 0;
+    uint64_t directories = 0;
+    uint64_t symlinks = 0;
+    uint64_t others = 0;      // devices, sockets, fifos
+    uint64_t hard_links = 0;  // further names of files that are counted once in `files`
+    uint64_t bytes = 0;       // sum of the sizes of regular files
+  };
+  struct Python {
+    std::string version;
+    uint64_t compiled = 0;                  // .pyc files made by the build
+    std::vector<std::string> not_compiled;  // paths, relative to the prefix
+  };
+
+  std::string name;
+  std::string prefix;   // absolute
+  std::string builder;  // "firn 0.1.0"
+  int64_t time = 0;     // of every file, seconds since 1970
+  std::string compression = "zstd";
+  int compression_level = 0;
+  uint32_t block_size = 0;
+  std::string compression_library;  // "1.5.4"
+  Contents contents;
+  std::optional<Python> python;
+
+  std::string ToYaml() const;
+  // Throws kDamaged. Unknown keys are ignored, missing ones keep their defaults, but for `name` and
+  // an absolute `prefix`, which must be there.
+  static Manifest FromYaml(std::string_view yaml);
+};
+
+}  // namespace firn
+
+#endif  // FIRN_FORMAT_MANIFEST_H_
