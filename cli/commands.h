@@ -1,0 +1,20 @@
+#ifndef FIRN_CLI_COMMANDS_H_
+#define FIRN_CLI_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+
+namespace firn {
+
+// Each adds one subcommand to `app`. Its callback does the work, throws Error, and leaves in
+// `exit_code` what the program is to return. `exit_code` outlives `app`.
+void AddBuildCommand(CLI::App& app, int& exit_code);
+void AddInspectCommand(CLI::App& app, int& exit_code);
+void AddMountCommand(CLI::App& app, int& exit_code);
+void AddRunCommand(CLI::App& app, int& exit_code);
+void AddStatusCommand(CLI::App& app, int& exit_code);
+void AddUnmountCommand(CLI::App& app, int& exit_code);
+void AddVerifyCommand(CLI::App& app, int& exit_code);
+
+}  // namespace firn
+
+#endif  // FIRN_CLI_COMMANDS_H_
