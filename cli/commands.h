@@ -2,18 +2,23 @@
 #define FIRN_CLI_COMMANDS_H_
 
 #include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
 
 namespace firn {
 
 // Each adds one subcommand to `app`. Its callback does the work, throws Error, and leaves in
-// `exit_code` what the program is to return. `exit_code` outlives `app`.
+// `exit_code` what the program is to return; an Error's own code is returned only where the
+// callback has left 0 there. `exit_code` outlives `app`.
 void AddBuildCommand(CLI::App& app, int& exit_code);
 void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddMountCommand(CLI::App& app, int& exit_code);
-void AddRunCommand(CLI::App& app, int& exit_code);
 void AddStatusCommand(CLI::App& app, int& exit_code);
 void AddUnmountCommand(CLI::App& app, int& exit_code);
 void AddVerifyCommand(CLI::App& app, int& exit_code);
+
+// `command`: what stands behind `--`, which is the job's and no option of ours. It outlives `app`.
+void AddRunCommand(CLI::App& app, const std::vector<std::string>& command, int& exit_code);
 
 }  // namespace firn
 
