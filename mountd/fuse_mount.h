@@ -1,0 +1,45 @@
+#ifndef FIRN_MOUNTD_FUSE_MOUNT_H_
+#define FIRN_MOUNTD_FUSE_MOUNT_H_
+
+#include <string>
+
+#include "format/file.h"
+
+namespace firn {
+
+// The file system type of every Firn mount, as the mount table shows it.
+inline constexpr char kFuseType[] = "fuse.firn";
+
+struct FuseMountOptions {
+  std::string source;       // what the mount table shows as source: the image's path
+  bool allow_other = true;  // others than the mounter may enter (and within its user namespace)
+};
+
+// Opens /dev/fuse. The kernel ties the descriptor to the caller's user namespace: it can be
+// mounted there only. Throws kSystem saying what the machine lacks or forbids, and what to ask for.
+FileDescriptor OpenFuseDevice();
+
+// Mounts `fuse_fd` at `target` with mount(2), in the caller's mount namespace: read-only, nosuid,
+// nodev, default_permissions, owned by the caller. Needs CAP_SYS_ADMIN in the caller's user
+// namespace. Throws kSystem or kMountPoint.
+void MountFuse(int fuse_fd, const std::string& target, const FuseMountOptions& options);
+
+// The same for an ordinary user, through the setuid program fusermount3; only its user may enter.
+// Returns the FUSE descriptor. Throws kSystem (fusermount3 missing or refusing) or kMountPoint.
+FileDescriptor MountThroughFusermount(const std::string& target, const FuseMountOptions& options);
+
+enum class UnmountMode { kRefuseBusy, kLazy };
+
+// Takes away the topmost mount at `target`: with umount2(2) where the caller may, else through
+// fusermount3. Returns false where it is busy (kRefuseBusy only). Throws kMountPoint or kSystem.
+bool UnmountTarget(const std::string& target, UnmountMode mode);
+
+// Has the caller CAP_SYS_ADMIN in its user namespace, so that it may mount without fusermount3?
+bool MayMount();
+
+// Is the caller in a user namespace other than the initial one?
+bool InUserNamespace();
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_FUSE_MOUNT_H_

@@ -1,0 +1,50 @@
+#ifndef FIRN_MOUNTD_VIEW_H_
+#define FIRN_MOUNTD_VIEW_H_
+
+#include <string>
+#include <string_view>
+
+#include "format/file.h"
+
+namespace firn {
+
+// The one entry in the FUSE root of a session that is shown through a view: the image's root.
+inline constexpr std::string_view kImageDirectory = "image";
+
+// How an image is shown: kOverlay, a read-only overlayfs over the FUSE mount, which answers ioctls
+// in the kernel, so that a warm program sends no request at all; or kDirect, the FUSE mount itself.
+enum class ViewKind { kOverlay, kDirect };
+
+std::string_view ToString(ViewKind view);
+
+struct ViewOptions {
+  std::string image;            // its path; the mount table shows "firn:PATH" as source
+  bool user_namespace = false;  // the caller is not in the initial user namespace
+};
+
+// Makes the view of the session mounted at `fuse_mount` (whose FUSE root has the entry
+// kImageDirectory) as a detached mount that MoveView() can place. It keeps the session alive by
+// itself: `fuse_mount` may be detached (umount2, MNT_DETACH) afterwards. The session must be
+// served by another process or thread meanwhile.
+//
+// `scratch` is any directory; during the call something is mounted there, in the caller's mount
+// namespace. Throws kSystem where the kernel refuses.
+FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
+                               const ViewOptions& options);
+// The same without an overlay: the FUSE mount's subdirectory.
+FileDescriptor MakeDirectView(const std::string& fuse_mount);
+
+// Mounts a detached mount at the directory `target` (a descriptor, may be O_PATH) in the caller's
+// mount namespace. Throws kMountPoint.
+void MoveView(const FileDescriptor& view, const FileDescriptor& target);
+
+// Both steps, with `target` as scratch: for a private mount namespace, where nobody looks.
+// Throws kSystem where the kernel refuses the view (nothing is left mounted at `target`) and
+// kMountPoint where it cannot be placed.
+void PlaceOverlayView(const std::string& fuse_mount, const std::string& target,
+                      const ViewOptions& options);
+void PlaceDirectView(const std::string& fuse_mount, const std::string& target);
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_VIEW_H_
