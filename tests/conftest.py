@@ -1,0 +1,150 @@
+"""Fixtures that the end-to-end tests share; what they do stands in harness/."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+TESTS = pathlib.Path(__file__).parent
+sys.path.insert(0, str(TESTS))
+
+from harness import environment as environments  # noqa: E402
+from harness import users  # noqa: E402
+from harness.mounts import unmount  # noqa: E402
+from harness.programs import Firn  # noqa: E402
+
+
+def build_directory():
+    default = TESTS.parent / "build" / "release"
+    return pathlib.Path(os.environ.get("FIRN_BUILD_DIR", default)).resolve()
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "concurrent: about concurrency; runs under ThreadSanitizer too")
+
+
+def pytest_runtest_logreport(report):
+    """Skipped tests are collected for scripts/test, which names them at its end."""
+    if report.skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        directory = build_directory() / "tests"
+        directory.mkdir(parents=True, exist_ok=True)
+        with open(directory / "skipped.txt", "a", encoding="utf-8") as skipped:
+            skipped.write(f"{report.nodeid}: {reason.removeprefix('Skipped: ')}\n")
+
+
+@pytest.fixture(scope="session")
+def scratch():
+    """A directory that every user can reach and that is gone, with its mounts, at the end."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="firn-test-")).resolve()
+    path.chmod(0o755)
+    yield path
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        places = [line.split()[4] for line in mounts]
+    for place in reversed(places):
+        if pathlib.Path(place).is_relative_to(path):
+            unmount(place)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sanitizer_reports(scratch):
+    """Where sanitized programs write what they find, daemons too, whose stderr nobody reads."""
+    directory = scratch / "sanitizer"
+    directory.mkdir()
+    directory.chmod(0o1777)
+    for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
+        given = os.environ.get(name, "")
+        os.environ[name] = f"{given}:" * bool(given) + f"log_path={directory}/report"
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def no_sanitizer_report(sanitizer_reports):
+    """A test fails when a sanitizer found something while it ran."""
+    yield
+    reports = sorted(sanitizer_reports.iterdir())
+    if reports:
+        text = "\n".join(report.read_text(errors="replace")[:6000] for report in reports)
+        for report in reports:
+            report.unlink()
+        pytest.fail(f"sanitizer report:\n{text}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def firn(scratch):
+    """The command line under test (harness.programs.Firn)."""
+    programs = Firn(build_directory(), scratch)
+    if not programs.path.exists():
+        pytest.fail(f"no firn in {programs.build_directory}/cli: build it, or set FIRN_BUILD_DIR",
+                    pytrace=False)
+    return programs
+
+
+@pytest.fixture(scope="session")
+def firnd(firn):
+    """Path of the daemon under test."""
+    return firn.firnd
+
+
+@pytest.fixture(scope="session")
+def fuse():
+    """/dev/fuse as an ordinary machine has it: there, and open to everybody."""
+    if not os.path.exists(users.FUSE_DEVICE):
+        pytest.skip("this machine has no /dev/fuse")
+    directory = "/run" if os.geteuid() == 0 else tempfile.gettempdir()
+    with users.fuse_device_for_everybody(f"{directory}/firn-tests.lock"):
+        yield
+
+
+@pytest.fixture
+def directory(scratch, request):
+    """An empty directory for one test, which every user can reach; removed after it."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="t-", dir=scratch))
+    path.chmod(0o755)
+    yield path
+    subprocess.run(["rm", "-rf", "--one-file-system", str(path)], check=False)
+
+
+@pytest.fixture(scope="session")
+def ordinary_user(scratch, fuse):
+    """Somebody without privileges: nobody, or who runs the tests where that is not root."""
+    home = scratch / "ordinary-user"
+    home.mkdir()
+    return users.User(users.NOBODY if os.geteuid() == 0 else None, home)
+
+
+@pytest.fixture(scope="session")
+def root_user(scratch, fuse):
+    """Who runs the tests, where that is root."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    home = scratch / "root"
+    home.mkdir()
+    return users.User(None, home)
+
+
+@pytest.fixture(params=["root", "ordinary"])
+def user(request):
+    """Each test once as root and once as an ordinary user."""
+    return request.getfixturevalue(f"{request.param}_user")
+
+
+@pytest.fixture(scope="session")
+def environment_tree(firn):
+    """The tree of a real Python environment: a venv with numpy and scipy."""
+    return environments.cached_environment(firn)[0]
+
+
+@pytest.fixture(scope="session")
+def environment_image(firn, scratch):
+    """Its image, where every user can read it; the prefix is harness.environment.PREFIX."""
+    image = scratch / "environment.firn"
+    shutil.copyfile(environments.cached_environment(firn)[1], image)
+    image.chmod(0o644)
+    return image
