@@ -33,6 +33,13 @@ struct FilePiece {
   ByteSpan bytes;
 };
 
+// Where a data or fragment block is stored.
+struct StoredBlock {
+  uint64_t offset = 0;
+  uint32_t length = 0;  // 0: a hole
+  bool compressed = true;
+};
+
 struct ImageOptions {
   // Take other SquashFS 4.0 files too: no appendix, nothing verified.
   bool allow_foreign = false;
@@ -49,43 +56,58 @@ class Image {
   // `path` is used in messages only. `cache` outlives the image and may be shared by several.
   static std::unique_ptr<const Image> Open(FileDescriptor fd, std::string path, BlockCache& cache,
                                            const ImageOptions& options = {});
-  virtual ~Image() = default;
+  ~Image();
+  Image(const Image&) = delete;
+  Image& operator=(const Image&) = delete;
 
-  virtual const std::string& path() const = 0;
-  virtual bool foreign() const = 0;
-  virtual uint64_t file_length() const = 0;
-  virtual uint64_t squashfs_length() const = 0;
+  const std::string& path() const;
+  bool foreign() const;
+  uint64_t file_length() const;
+  uint64_t squashfs_length() const;
   // The following four throw kUnsupported for a foreign image.
-  virtual const Digest& id() const = 0;
-  virtual const Manifest& manifest() const = 0;
-  virtual std::string manifest_yaml() const = 0;
-  virtual Digest FileDigest(InodeNumber file) const = 0;
+  const Digest& id() const;
+  const Manifest& manifest() const;
+  std::string manifest_yaml() const;
+  Digest FileDigest(InodeNumber file) const;
 
-  virtual uint32_t block_size() const = 0;
-  virtual uint32_t inode_count() const = 0;
-  virtual std::string compression() const = 0;  // "zstd", "gzip", …
-  virtual InodeNumber root() const = 0;
+  uint32_t block_size() const;
+  uint32_t inode_count() const;
+  std::string compression() const;  // "zstd", "gzip", …
+  InodeNumber root() const;
 
   // Throws kDamaged for a number that the image has not.
-  virtual Inode GetInode(InodeNumber number) const = 0;
+  Inode GetInode(InodeNumber number) const;
 
   // nullopt where the directory has no such name.
-  virtual std::optional<InodeNumber> Lookup(const Inode& directory,
-                                            std::string_view name) const = 0;
+  std::optional<InodeNumber> Lookup(const Inode& directory, std::string_view name) const;
 
   // Visits the entries (without . and ..) in their order, from the first on (cookie 0) or behind
   // the entry that gave the cookie, until `visit` answers false.
-  virtual void ListDirectory(const Inode& directory, uint64_t cookie,
-                             const std::function<bool(const DirectoryEntry&)>& visit) const = 0;
+  void ListDirectory(const Inode& directory, uint64_t cookie,
+                     const std::function<bool(const DirectoryEntry&)>& visit) const;
 
-  virtual std::string ReadLink(const Inode& symlink) const = 0;
+  std::string ReadLink(const Inode& symlink) const;
 
   // The bytes [offset, offset + length) of a regular file, less at its end, in pieces.
-  virtual std::vector<FilePiece> Read(const Inode& file, uint64_t offset,
-                                      uint64_t length) const = 0;
+  std::vector<FilePiece> Read(const Inode& file, uint64_t offset, uint64_t length) const;
 
-  // Bytes read from the image file so far.
-  virtual uint64_t bytes_read() const = 0;
+  // Bytes of the SquashFS part read from the image file so far.
+  uint64_t bytes_read() const;
+
+  // What verify looks at: where the blocks of a file are stored. `index` < file.block_count.
+  StoredBlock BlockAt(const Inode& file, uint64_t index) const;
+  // Of the fragment block with the file's tail; the file has one.
+  StoredBlock FragmentOf(const Inode& file) const;
+
+ private:
+  struct Parts;
+
+ public:
+  // For Open() alone: nobody else can make Parts.
+  explicit Image(std::unique_ptr<const Parts> parts);
+
+ private:
+  std::unique_ptr<const Parts> parts_;
 };
 
 }  // namespace firn

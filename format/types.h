@@ -12,11 +12,11 @@ using ByteSpan = std::span<const std::byte>;
 using MutableByteSpan = std::span<std::byte>;
 
 // Distinct types for numbers that must not be mixed up; ToInt() gives the number.
-enum class ImageOffset : uint64_t {};    // bytes from the start of the image file
-enum class InodeNumber : uint32_t {};    // 1..N in one image
-enum class InodeReference : uint64_t {}; // SquashFS: metadata block (from the inode table's start)
-                                         // << 16 | offset in the decoded block
-enum class FragmentIndex : uint32_t {};  // entry of the fragment table
+enum class ImageOffset : uint64_t {};     // bytes from the start of the image file
+enum class InodeNumber : uint32_t {};     // 1..N in one image
+enum class InodeReference : uint64_t {};  // SquashFS: metadata block (from the inode table's start)
+                                          // << 16 | offset in the decoded block
+enum class FragmentIndex : uint32_t {};   // entry of the fragment table
 
 template <typename Enum>
   requires std::is_enum_v<Enum>

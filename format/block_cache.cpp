@@ -1,0 +1,100 @@
+#include "format/block_cache.h"
+
+#include <algorithm>
+
+namespace firn {
+namespace {
+
+// splitmix64's finaliser: neighbouring offsets land in different shards and buckets.
+uint64_t Mix(uint64_t value) {
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ull;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebull;
+  return value ^ (value >> 31);
+}
+
+}  // namespace
+
+size_t BlockCache::KeyHash::operator()(const BlockKey& key) const {
+  const uint64_t space = uint64_t{key.image} << 8 | static_cast<uint64_t>(key.kind);
+  return Mix(Mix(space) + key.position);
+}
+
+BlockCache::BlockCache(size_t capacity_bytes)
+    : shard_capacity_(std::max<size_t>(capacity_bytes / kShards, 1)) {}
+
+BlockCache::Shard& BlockCache::ShardOf(const BlockKey& key) {
+  return shards_[(KeyHash{}(key) >> 32) % kShards];
+}
+
+std::shared_ptr<const Block> BlockCache::Get(const BlockKey& key, const Decoder& decode) {
+  Shard& shard = ShardOf(key);
+  std::shared_ptr<Flight> flight;
+  {
+    std::unique_lock lock(shard.mutex);
+    if (const auto found = shard.residents.find(key); found != shard.residents.end()) {
+      hits_.fetch_add(1, std::memory_order_relaxed);
+      shard.recent.splice(shard.recent.begin(), shard.recent, found->second);
+      return found->second->block;
+    }
+    if (const auto found = shard.flights.find(key); found != shard.flights.end()) {
+      hits_.fetch_add(1, std::memory_order_relaxed);
+      flight = found->second;
+      shard.landed.wait(lock, [&] { return flight->done; });
+      if (flight->error) std::rethrow_exception(flight->error);
+      return flight->block;
+    }
+    flight = std::make_shared<Flight>();
+    shard.flights.emplace(key, flight);
+  }
+
+  // Whatever happens, the flight must land: others wait for it.
+  std::shared_ptr<const Block> block;
+  std::exception_ptr error;
+  try {
+    block = decode();
+    decoded_[static_cast<size_t>(key.kind)].fetch_add(1, std::memory_order_relaxed);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  {
+    const std::lock_guard lock(shard.mutex);
+    flight->done = true;
+    flight->block = block;
+    flight->error = error;
+    shard.flights.erase(key);
+    if (block) Insert(shard, key, block);
+  }
+  shard.landed.notify_all();
+  if (error) std::rethrow_exception(error);
+  return block;
+}
+
+void BlockCache::Insert(Shard& shard, const BlockKey& key,
+                        const std::shared_ptr<const Block>& block) {
+  shard.recent.push_front({key, block});
+  shard.residents[key] = shard.recent.begin();
+  shard.bytes += block->bytes().size();
+  // The newest stays even where it alone exceeds the bound: its readers are about to share it.
+  while (shard.bytes > shard_capacity_ && shard.recent.size() > 1) {
+    const Resident& oldest = shard.recent.back();
+    shard.bytes -= oldest.block->bytes().size();
+    shard.residents.erase(oldest.key);
+    shard.recent.pop_back();
+  }
+}
+
+BlockCache::Statistics BlockCache::statistics() const {
+  Statistics statistics;
+  for (size_t kind = 0; kind < kBlockKinds; ++kind) {
+    statistics.decoded[kind] = decoded_[kind].load(std::memory_order_relaxed);
+  }
+  statistics.hits = hits_.load(std::memory_order_relaxed);
+  statistics.capacity = shard_capacity_ * kShards;
+  for (const Shard& shard : shards_) {
+    const std::lock_guard lock(shard.mutex);
+    statistics.bytes += shard.bytes;
+  }
+  return statistics;
+}
+
+}  // namespace firn

@@ -1,0 +1,32 @@
+#include "format/byte_source.h"
+
+#include <string>
+
+#include "format/error.h"
+#include "format/file.h"
+
+namespace firn {
+
+void ByteSource::ReadFile(int fd, ImageOffset offset, MutableByteSpan buffer) const {
+  const size_t got = ReadAt(fd, ToInt(offset), buffer);
+  bytes_read_.fetch_add(got, std::memory_order_relaxed);
+  if (got != buffer.size()) {
+    throw Error(ErrorKind::kDamaged, "the file ends early",
+                "It was cut short after it was opened; restore it from a copy.")
+        .WithOffset(ToInt(offset) + got);
+  }
+}
+
+size_t PlainSource::ReadAtLeast(ImageOffset offset, size_t least, MutableByteSpan buffer) const {
+  if (!FitsIn(ToInt(offset), least, length_)) {
+    throw Error(
+        ErrorKind::kDamaged,
+        "a table points to " + std::to_string(least) + " bytes behind the end of the file system",
+        "The file is damaged; fetch it again or restore it from a copy.")
+        .WithOffset(ToInt(offset));
+  }
+  ReadFile(fd_, offset, buffer.first(least));
+  return least;
+}
+
+}  // namespace firn

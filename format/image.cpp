@@ -1,0 +1,215 @@
+#include "format/image.h"
+
+#include <array>
+#include <atomic>
+#include <utility>
+
+#include "format/appendix.h"
+#include "format/byte_source.h"
+#include "format/decompressor.h"
+#include "format/directory.h"
+#include "format/error.h"
+#include "format/extent_table.h"
+#include "format/file_reader.h"
+#include "format/inode_table.h"
+#include "format/little_endian.h"
+#include "format/metadata.h"
+#include "format/paged_section.h"
+#include "format/superblock.h"
+
+namespace firn {
+namespace {
+
+constexpr uint64_t kDigestsHeaderLength = 8;
+
+uint32_t NextImageNumber() {
+  static std::atomic<uint32_t> next{1};
+  return next.fetch_add(1, std::memory_order_relaxed);
+}
+
+// Runs `work`; what it throws gets the image's path.
+template <typename Work>
+auto Named(const std::string& path, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    throw error.WithPath(path);
+  }
+}
+
+// What an image has and a foreign file has not.
+struct VerifiedParts {
+  VerifiedParts(int fd, BlockCache& cache, uint32_t number, Appendix found)
+      : appendix(std::move(found)),
+        manifest(appendix.ReadManifest(fd)),
+        extents({fd, cache, number, Needed(appendix, kExtentsSection)},
+                appendix.core().squashfs_length),
+        digests(fd, cache, number, Needed(appendix, kDigestsSection)) {}
+
+  static const Section& Needed(const Appendix& appendix, std::string_view name) {
+    const Section* section = appendix.core().Find(name);
+    if (section == nullptr) {
+      throw Error(ErrorKind::kDamaged, "section " + std::string(name) + " is missing",
+                  "The image is incomplete; build it anew.")
+          .WithOffset(appendix.footer().core_offset);
+    }
+    return *section;
+  }
+
+  const Appendix appendix;
+  const Manifest manifest;
+  const ExtentTable extents;
+  const PagedSection digests;
+};
+
+Superblock ReadSuperblock(const ByteSource& source, uint64_t file_length) {
+  std::array<std::byte, kSuperblockLength> bytes;
+  source.Read(ImageOffset{0}, bytes);
+  return Superblock::Decode(bytes, file_length);
+}
+
+}  // namespace
+
+struct Image::Parts {
+  // Everything that is read from the SquashFS part; needs the source.
+  struct Squashfs {
+    Squashfs(const ByteSource& source, BlockCache& cache, uint32_t number, const Superblock& super)
+        : decompressor(Decompressor::Create(super.compression, super.block_size)),
+          context{&source, decompressor.get(), &cache, number},
+          inodes(context, super),
+          listings(context, super.directory_table, super.bytes_used),
+          directories(inodes.metadata(), listings),
+          files(context, super, inodes.metadata()) {}
+
+    const std::unique_ptr<const Decompressor> decompressor;
+    const MetadataContext context;
+    const InodeTable inodes;
+    const MetadataTable listings;
+    const DirectoryReader directories;
+    const FileReader files;
+  };
+
+  Parts(FileDescriptor file, std::string image_path, BlockCache& cache,
+        std::optional<Appendix> appendix)
+      : fd(std::move(file)), path(std::move(image_path)), file_length(FileSize(fd.get())) {
+    const uint32_t number = NextImageNumber();
+    if (appendix) {
+      verified.emplace(fd.get(), cache, number, *std::move(appendix));
+      source = std::make_unique<VerifiedSource>(fd.get(), verified->extents,
+                                                verified->appendix.core().squashfs_length);
+    } else {
+      source = std::make_unique<PlainSource>(fd.get(), file_length);
+    }
+    super = ReadSuperblock(*source, file_length);
+    if (verified && super.bytes_used != verified->appendix.core().squashfs_length) {
+      throw Error(ErrorKind::kDamaged, "superblock and core table disagree on the SquashFS part",
+                  "The image is damaged; build it anew.")
+          .WithOffset(40);
+    }
+    squashfs.emplace(*source, cache, number, super);
+    root = squashfs->inodes.ByReference(super.root);
+    if (!root.IsDirectory()) {
+      throw Error(ErrorKind::kDamaged, "the root is not a directory").WithOffset(32);
+    }
+  }
+
+  const VerifiedParts& Verified() const {
+    if (!verified) {
+      throw Error(ErrorKind::kUnsupported, "a foreign SquashFS file has no appendix");
+    }
+    return *verified;
+  }
+
+  const FileDescriptor fd;
+  const std::string path;
+  const uint64_t file_length;
+  std::optional<VerifiedParts> verified;
+  std::unique_ptr<const ByteSource> source;
+  Superblock super;
+  std::optional<Squashfs> squashfs;
+  Inode root;
+};
+
+Image::Image(std::unique_ptr<const Parts> parts) : parts_(std::move(parts)) {}
+Image::~Image() = default;
+
+std::unique_ptr<const Image> Image::Open(FileDescriptor fd, std::string path, BlockCache& cache,
+                                         const ImageOptions& options) {
+  return Named(path, [&] {
+    std::optional<Appendix> appendix = options.allow_foreign
+                                           ? Appendix::Read(fd.get(), path)
+                                           : std::optional(Appendix::ReadImage(fd.get(), path));
+    return std::make_unique<const Image>(
+        std::make_unique<const Parts>(std::move(fd), path, cache, std::move(appendix)));
+  });
+}
+
+const std::string& Image::path() const { return parts_->path; }
+bool Image::foreign() const { return !parts_->verified; }
+uint64_t Image::file_length() const { return parts_->file_length; }
+uint64_t Image::squashfs_length() const { return parts_->super.bytes_used; }
+const Digest& Image::id() const { return parts_->Verified().appendix.id(); }
+const Manifest& Image::manifest() const { return parts_->Verified().manifest; }
+uint32_t Image::block_size() const { return parts_->super.block_size; }
+uint32_t Image::inode_count() const { return parts_->super.inode_count; }
+std::string Image::compression() const { return CompressionName(parts_->super.compression); }
+InodeNumber Image::root() const { return parts_->root.number; }
+uint64_t Image::bytes_read() const { return parts_->source->bytes_read(); }
+
+std::string Image::manifest_yaml() const {
+  return parts_->Verified().appendix.ReadManifestYaml(parts_->fd.get());
+}
+
+Digest Image::FileDigest(InodeNumber file) const {
+  return Named(parts_->path, [&] {
+    const PagedSection& digests = parts_->Verified().digests;
+    std::array<std::byte, 4> count;
+    digests.Read(0, count);
+    if (ToInt(file) == 0 || ToInt(file) > LoadLe<uint32_t>(count.data())) {
+      throw Error(ErrorKind::kDamaged,
+                  "section digests knows no file with inode number " + std::to_string(ToInt(file)),
+                  "The image is damaged; build it anew.")
+          .WithOffset(digests.section().offset);
+    }
+    Digest digest;
+    digests.Read(kDigestsHeaderLength + uint64_t{ToInt(file) - 1} * sizeof digest, digest.bytes);
+    return digest;
+  });
+}
+
+Inode Image::GetInode(InodeNumber number) const {
+  if (number == parts_->root.number) return parts_->root;
+  return Named(parts_->path, [&] { return parts_->squashfs->inodes.ByNumber(number); });
+}
+
+std::optional<InodeNumber> Image::Lookup(const Inode& directory, std::string_view name) const {
+  return Named(parts_->path, [&] { return parts_->squashfs->directories.Lookup(directory, name); });
+}
+
+void Image::ListDirectory(const Inode& directory, uint64_t cookie,
+                          const std::function<bool(const DirectoryEntry&)>& visit) const {
+  Named(parts_->path, [&] { parts_->squashfs->directories.List(directory, cookie, visit); });
+}
+
+std::string Image::ReadLink(const Inode& symlink) const {
+  return Named(parts_->path, [&] {
+    std::string target(symlink.size, '\0');
+    MetadataCursor cursor(parts_->squashfs->inodes.metadata(), symlink.symlink_target);
+    cursor.Read(std::as_writable_bytes(std::span(target)));
+    return target;
+  });
+}
+
+std::vector<FilePiece> Image::Read(const Inode& file, uint64_t offset, uint64_t length) const {
+  return Named(parts_->path, [&] { return parts_->squashfs->files.Read(file, offset, length); });
+}
+
+StoredBlock Image::BlockAt(const Inode& file, uint64_t index) const {
+  return Named(parts_->path, [&] { return parts_->squashfs->files.BlockAt(file, index); });
+}
+
+StoredBlock Image::FragmentOf(const Inode& file) const {
+  return Named(parts_->path, [&] { return parts_->squashfs->files.FragmentOf(file); });
+}
+
+}  // namespace firn

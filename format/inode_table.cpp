@@ -1,0 +1,252 @@
+#include "format/inode_table.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+
+#include "format/error.h"
+#include "format/little_endian.h"
+
+namespace firn {
+namespace {
+
+// Type numbers of SquashFS; the extended form of each is 7 higher.
+constexpr uint16_t kDirectory = 1;
+constexpr uint16_t kFile = 2;
+constexpr uint16_t kSymlink = 3;
+constexpr uint16_t kBlockDevice = 4;
+constexpr uint16_t kCharacterDevice = 5;
+constexpr uint16_t kFifo = 6;
+constexpr uint16_t kSocket = 7;
+constexpr uint16_t kExtended = 7;
+
+constexpr uint32_t kNoFragment = 0xffffffff;
+// A listing's length counts 3 bytes for . and .. that are not stored.
+constexpr uint32_t kListingSurplus = 3;
+// The kernel's squashfs takes no longer target than a page either.
+constexpr uint32_t kMaxSymlinkLength = 4096;
+
+Error Damaged(const std::string& message, uint64_t offset) {
+  return Error(ErrorKind::kDamaged, "inode table: " + message,
+               "The file is damaged; fetch it again or restore it from a copy.")
+      .WithOffset(offset);
+}
+
+mode_t TypeBits(uint16_t basic_type) {
+  static constexpr mode_t kBits[] = {0,       S_IFDIR, S_IFREG, S_IFLNK,
+                                     S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK};
+  return kBits[basic_type];
+}
+
+void DecodeDirectory(MetadataCursor& cursor, bool extended, Inode& inode) {
+  Inode::Directory& directory = inode.directory;
+  if (extended) {
+    inode.link_count = cursor.ReadNumber<uint32_t>();
+    inode.size = cursor.ReadNumber<uint32_t>();
+    directory.listing.block = cursor.ReadNumber<uint32_t>();
+    directory.parent = InodeNumber{cursor.ReadNumber<uint32_t>()};
+    directory.index_count = cursor.ReadNumber<uint16_t>();
+    directory.listing.offset = cursor.ReadNumber<uint16_t>();
+    cursor.Skip(4);  // xattr
+    directory.index = cursor.position();
+  } else {
+    directory.listing.block = cursor.ReadNumber<uint32_t>();
+    inode.link_count = cursor.ReadNumber<uint32_t>();
+    inode.size = cursor.ReadNumber<uint16_t>();
+    directory.listing.offset = cursor.ReadNumber<uint16_t>();
+    directory.parent = InodeNumber{cursor.ReadNumber<uint32_t>()};
+  }
+  directory.listing_length =
+      inode.size < kListingSurplus ? 0 : static_cast<uint32_t>(inode.size) - kListingSurplus;
+}
+
+void DecodeFile(MetadataCursor& cursor, bool extended, Inode& inode) {
+  Inode::File& file = inode.file;
+  uint32_t fragment = kNoFragment;
+  if (extended) {
+    file.blocks_start = cursor.ReadNumber<uint64_t>();
+    inode.size = cursor.ReadNumber<uint64_t>();
+    file.sparse_bytes = cursor.ReadNumber<uint64_t>();
+    inode.link_count = cursor.ReadNumber<uint32_t>();
+    fragment = cursor.ReadNumber<uint32_t>();
+    file.fragment_offset = cursor.ReadNumber<uint32_t>();
+    cursor.Skip(4);  // xattr
+  } else {
+    file.blocks_start = cursor.ReadNumber<uint32_t>();
+    fragment = cursor.ReadNumber<uint32_t>();
+    file.fragment_offset = cursor.ReadNumber<uint32_t>();
+    inode.size = cursor.ReadNumber<uint32_t>();
+    inode.link_count = 1;
+  }
+  file.has_fragment = fragment != kNoFragment;
+  file.fragment = FragmentIndex{fragment};
+  file.block_sizes = cursor.position();
+}
+
+void DecodeSymlink(MetadataCursor& cursor, uint64_t table_start, Inode& inode) {
+  inode.link_count = cursor.ReadNumber<uint32_t>();
+  inode.size = cursor.ReadNumber<uint32_t>();
+  if (inode.size == 0 || inode.size > kMaxSymlinkLength) {
+    throw Damaged("a symlink has an impossible length of " + std::to_string(inode.size),
+                  table_start + cursor.position().block);
+  }
+  inode.symlink_target = cursor.position();
+}
+
+void DecodeDevice(MetadataCursor& cursor, Inode& inode) {
+  inode.link_count = cursor.ReadNumber<uint32_t>();
+  inode.device = cursor.ReadNumber<uint32_t>();
+}
+
+}  // namespace
+
+InodeTable::InodeTable(MetadataContext context, const Superblock& super)
+    : inode_count_(super.inode_count),
+      block_size_(super.block_size),
+      metadata_(context, super.inode_table, super.directory_table),
+      exports_(context, super.export_table, super.inode_count, 8) {
+  const IndexedTable ids(context, super.id_table, super.id_count, 4);
+  ids_.reserve(super.id_count);
+  for (uint32_t i = 0; i < super.id_count; ++i) {
+    std::array<std::byte, 4> bytes;
+    ids.ReadEntry(i, bytes);
+    ids_.push_back(LoadLe<uint32_t>(bytes.data()));
+  }
+}
+
+uint32_t InodeTable::Id(uint16_t index) const {
+  if (index >= ids_.size()) {
+    throw Damaged("an owner has number " + std::to_string(index) + " of " +
+                      std::to_string(ids_.size()) + " ids",
+                  metadata_.start());
+  }
+  return ids_[index];
+}
+
+Inode InodeTable::ByReference(InodeReference reference) const {
+  MetadataCursor cursor(metadata_,
+                        {ToInt(reference) >> 16, static_cast<uint32_t>(ToInt(reference) & 0xffff)});
+  return Decode(cursor).inode;
+}
+
+Inode InodeTable::ByNumber(InodeNumber number) const {
+  const Inode inode = ByReference(ReferenceOf(number));
+  if (inode.number != number) {
+    throw Damaged("inode " + std::to_string(ToInt(number)) + " asked for, " +
+                      std::to_string(ToInt(inode.number)) + " found",
+                  metadata_.start());
+  }
+  return inode;
+}
+
+InodeReference InodeTable::ReferenceOf(InodeNumber number) const {
+  const uint32_t value = ToInt(number);
+  if (value == 0 || value > inode_count_) {
+    throw Damaged("inode " + std::to_string(value) + " of " + std::to_string(inode_count_),
+                  metadata_.start());
+  }
+  if (exports_.count() != 0) {
+    std::array<std::byte, 8> bytes;
+    exports_.ReadEntry(value - 1, bytes);
+    return InodeReference{LoadLe<uint64_t>(bytes.data())};
+  }
+  std::call_once(scanned_, [this] { Scan(); });
+  const auto found = std::ranges::lower_bound(located_, number, {}, &Located::number);
+  if (found == located_.end() || found->number != number) {
+    throw Damaged("inode " + std::to_string(value) + " is missing", metadata_.start());
+  }
+  return found->reference;
+}
+
+InodeTable::Decoded InodeTable::Decode(MetadataCursor& cursor) const {
+  const uint64_t offset = metadata_.start() + cursor.position().block;
+  const uint16_t type = cursor.ReadNumber<uint16_t>();
+  if (type == 0 || type > kSocket + kExtended) {
+    throw Damaged("type " + std::to_string(type) + " is none", offset);
+  }
+  Decoded decoded;
+  decoded.extended = type > kSocket;
+  const uint16_t basic_type = decoded.extended ? type - kExtended : type;
+  Inode& inode = decoded.inode;
+  inode.type = FileType{static_cast<uint8_t>(basic_type)};
+  inode.mode = (cursor.ReadNumber<uint16_t>() & 07777u) | TypeBits(basic_type);
+  inode.uid = Id(cursor.ReadNumber<uint16_t>());
+  inode.gid = Id(cursor.ReadNumber<uint16_t>());
+  inode.mtime = cursor.ReadNumber<uint32_t>();
+  inode.number = InodeNumber{cursor.ReadNumber<uint32_t>()};
+  DecodeBody(cursor, decoded.extended, inode);
+  return decoded;
+}
+
+void InodeTable::DecodeBody(MetadataCursor& cursor, bool extended, Inode& inode) const {
+  switch (inode.type) {
+    case FileType::kDirectory:
+      DecodeDirectory(cursor, extended, inode);
+      break;
+    case FileType::kRegular:
+      DecodeFile(cursor, extended, inode);
+      CountBlocks(inode);
+      break;
+    case FileType::kSymlink:
+      DecodeSymlink(cursor, metadata_.start(), inode);
+      break;
+    case FileType::kBlockDevice:
+    case FileType::kCharacterDevice:
+      DecodeDevice(cursor, inode);
+      break;
+    case FileType::kFifo:
+    case FileType::kSocket:
+      inode.link_count = cursor.ReadNumber<uint32_t>();
+      break;
+  }
+}
+
+void InodeTable::CountBlocks(Inode& inode) const {
+  const uint64_t size = inode.size;
+  // What the kernel's page cache can address (MAX_LFS_FILESIZE).
+  if (size > static_cast<uint64_t>(INT64_MAX)) {
+    throw Damaged("a file has an impossible size of " + std::to_string(size), metadata_.start());
+  }
+  const uint64_t whole = size / block_size_;
+  const bool tail = size % block_size_ != 0;
+  inode.file.block_count = whole + (tail && !inode.file.has_fragment ? 1 : 0);
+}
+
+// A foreign file without an export table: every inode once, in the order in which they stand. What
+// is kept grows with what was found, not with what the superblock claims.
+void InodeTable::Scan() const {
+  std::vector<Located> located;
+  MetadataCursor cursor(metadata_, {});
+  for (uint32_t i = 0; i < inode_count_; ++i) {
+    const MetadataPosition start = cursor.position();
+    const Decoded decoded = Decode(cursor);
+    SkipRest(cursor, decoded);
+    located.push_back({decoded.inode.number, InodeReference{start.block << 16 | start.offset}});
+  }
+  std::ranges::sort(located, {}, &Located::number);
+  located_ = std::move(located);
+}
+
+void InodeTable::SkipRest(MetadataCursor& cursor, const Decoded& decoded) {
+  const Inode& inode = decoded.inode;
+  switch (inode.type) {
+    case FileType::kRegular:
+      cursor.Skip(inode.file.block_count * 4);
+      return;
+    case FileType::kDirectory:
+      for (uint32_t i = 0; i < inode.directory.index_count; ++i) {
+        cursor.Skip(8);
+        cursor.Skip(uint64_t{cursor.ReadNumber<uint32_t>()} + 1);
+      }
+      return;
+    case FileType::kSymlink:
+      cursor.Skip(inode.size);
+      break;
+    default:
+      break;
+  }
+  if (decoded.extended) cursor.Skip(4);  // xattr, behind the rest
+}
+
+}  // namespace firn

@@ -1,0 +1,58 @@
+#ifndef FIRN_FORMAT_INODE_TABLE_H_
+#define FIRN_FORMAT_INODE_TABLE_H_
+
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "format/inode.h"
+#include "format/metadata.h"
+#include "format/superblock.h"
+#include "format/types.h"
+
+namespace firn {
+
+// Inodes by number or by reference. Thread-safe.
+class InodeTable {
+ public:
+  // Reads the id table, whose size is bounded by its format (65,535 entries).
+  InodeTable(MetadataContext context, const Superblock& super);
+
+  Inode ByReference(InodeReference reference) const;
+  // Through the export table, or, in a file without one, through a scan of the whole inode table
+  // that happens once, when it is first needed.
+  Inode ByNumber(InodeNumber number) const;
+
+  const MetadataTable& metadata() const { return metadata_; }
+
+ private:
+  InodeReference ReferenceOf(InodeNumber number) const;
+  struct Decoded {
+    Inode inode;
+    bool extended = false;
+  };
+  struct Located {
+    InodeNumber number{};
+    InodeReference reference{};
+  };
+
+  // Leaves the cursor behind the part of fixed length.
+  Decoded Decode(MetadataCursor& cursor) const;
+  void DecodeBody(MetadataCursor& cursor, bool extended, Inode& inode) const;
+  void CountBlocks(Inode& inode) const;
+  uint32_t Id(uint16_t index) const;
+  void Scan() const;
+  static void SkipRest(MetadataCursor& cursor, const Decoded& decoded);
+
+  const uint32_t inode_count_;
+  const uint32_t block_size_;
+  const MetadataTable metadata_;
+  const IndexedTable exports_;
+  std::vector<uint32_t> ids_;
+  mutable std::once_flag scanned_;
+  mutable std::vector<Located> located_;  // by number, after a scan
+};
+
+}  // namespace firn
+
+#endif  // FIRN_FORMAT_INODE_TABLE_H_

@@ -1,0 +1,47 @@
+#ifndef FIRN_FORMAT_SUPERBLOCK_H_
+#define FIRN_FORMAT_SUPERBLOCK_H_
+
+#include <cstdint>
+#include <string>
+
+#include "format/types.h"
+
+namespace firn {
+
+inline constexpr size_t kSuperblockLength = 96;
+inline constexpr uint64_t kNoTable = ~uint64_t{0};
+
+// Numbers of SquashFS 4.0 (squashfs_fs.h of the Linux kernel).
+enum class Compression : uint16_t { kGzip = 1, kLzma, kLzo, kXz, kLz4, kZstd };
+
+std::string CompressionName(Compression compression);
+
+struct Superblock {
+  uint32_t inode_count = 0;
+  uint32_t mtime = 0;
+  uint32_t block_size = 0;
+  uint32_t fragment_count = 0;
+  Compression compression = Compression::kZstd;
+  uint16_t flags = 0;
+  uint16_t id_count = 0;
+  InodeReference root{};
+  uint64_t bytes_used = 0;
+  // Offsets in the file; kNoTable where there is none.
+  uint64_t id_table = kNoTable;
+  uint64_t xattr_table = kNoTable;
+  uint64_t inode_table = kNoTable;
+  uint64_t directory_table = kNoTable;
+  uint64_t fragment_table = kNoTable;
+  uint64_t export_table = kNoTable;
+
+  // `bytes`: the first kSuperblockLength bytes of the file. Throws kDamaged, or kUnsupported for
+  // another version of SquashFS.
+  static Superblock Decode(ByteSpan bytes, uint64_t file_length);
+};
+
+// Is this the head of a SquashFS file at all? Throws kDamaged with what it looks like instead.
+void CheckSquashfsHead(ByteSpan head, uint64_t file_length);
+
+}  // namespace firn
+
+#endif  // FIRN_FORMAT_SUPERBLOCK_H_
