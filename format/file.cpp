@@ -61,7 +61,9 @@ size_t ReadAt(int fd, uint64_t offset, MutableByteSpan buffer) {
                               static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
-      throw SystemError(ErrorKind::kInternal, errno, "cannot read").WithOffset(offset + done);
+      throw SystemError(ErrorKind::kDamaged, errno, "cannot read",
+                        "The storage does not give the bytes; restore the file from a copy.")
+          .WithOffset(offset + done);
     }
     if (got == 0) break;
     done += static_cast<size_t>(got);

@@ -32,7 +32,7 @@ class FileDescriptor {
 FileDescriptor OpenFile(const std::string& path, int flags, ErrorKind kind);
 
 // Reads up to buffer.size() bytes at `offset`, less only at the end of the file. Returns the
-// number read. Thread-safe. Throws kInternal with the errno's text on a read error.
+// number read. Thread-safe. Throws kDamaged with the errno's text where the storage fails.
 size_t ReadAt(int fd, uint64_t offset, MutableByteSpan buffer);
 
 // Writes all of `bytes`. Throws kOutput ("disk full" is named as such).

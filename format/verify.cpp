@@ -1,0 +1,70 @@
+#include "format/verify.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "format/verify_internal.h"
+
+namespace firn {
+namespace {
+
+// Damage of mark, footer or core table is a finding like any other, after which nothing else can
+// be looked at. That the file is no image at all is an error.
+std::optional<Appendix> ReadAppendix(int fd, const std::string& path, VerifyLog& log) {
+  try {
+    return Appendix::ReadImage(fd, path);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kDamaged || log.report().bytes == 0 ||
+        error.offset().value_or(0) == 0) {
+      throw;
+    }
+    log.Add({}, error);
+    return std::nullopt;
+  }
+}
+
+}  // namespace
+
+void VerifyLog::Add(std::string path, uint64_t offset, std::string message) {
+  const std::lock_guard lock(mutex_);
+  report_.findings.push_back({std::move(path), offset, std::move(message)});
+}
+
+void VerifyLog::Add(std::string path, const Error& error) {
+  if (error.kind() != ErrorKind::kDamaged) throw error;
+  Add(std::move(path), error.offset().value_or(0), error.message());
+}
+
+void VerifyLog::Expect(uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  total_ += bytes;
+}
+
+void VerifyLog::Advance(uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  done_ += bytes;
+  if (options_.progress) options_.progress(done_, total_);
+}
+
+VerifyReport Verify(FileDescriptor fd, const std::string& path, const VerifyOptions& options) {
+  VerifyReport report;
+  report.bytes = FileSize(fd.get());
+  VerifyLog log(report, options);
+  const std::optional<Appendix> appendix = ReadAppendix(fd.get(), path, log);
+  if (!appendix) return report;
+  report.id = appendix->id();
+  log.Expect(report.bytes);
+  VerifySections(fd.get(), *appendix, log);
+  VerifyPadding(fd.get(), *appendix, log);
+  // With a section damaged, what it says of the rest proves nothing.
+  if (report.ok()) {
+    const std::vector<Extent> damaged = VerifyExtents(fd.get(), *appendix, log);
+    VerifyFiles(std::move(fd), *appendix, damaged, log);
+  }
+  std::ranges::stable_sort(report.findings, {}, &VerifyFinding::offset);
+  return report;
+}
+
+}  // namespace firn

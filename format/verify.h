@@ -1,0 +1,47 @@
+#ifndef FIRN_FORMAT_VERIFY_H_
+#define FIRN_FORMAT_VERIFY_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/digest.h"
+#include "format/file.h"
+
+namespace firn {
+
+// Something in an image that is not as it must be.
+struct VerifyFinding {
+  std::string path;     // of the file in the image; empty where it is not one file's
+  uint64_t offset = 0;  // in the image file
+  std::string message;
+};
+
+struct VerifyReport {
+  std::optional<Digest> id;  // absent where footer or core table cannot be read
+  uint64_t bytes = 0;        // of the image file
+  uint64_t sections = 0;     // looked at, as the following
+  uint64_t extents = 0;
+  uint64_t files = 0;
+  std::vector<VerifyFinding> findings;
+
+  bool ok() const { return findings.empty(); }
+};
+
+struct VerifyOptions {
+  unsigned jobs = 1;
+  // Called from any thread, one at a time: bytes looked at, of how many.
+  std::function<void(uint64_t done, uint64_t total)> progress;
+};
+
+// Checks every byte of an image: mark, footer, core table and id, the digests of all sections, the
+// padding, XXH3-64 and SHA-256 of every extent, the SHA-256 of every file's content. Damage is
+// reported, not thrown; a foreign or newer image throws kUnsupported, a file that is no image
+// kDamaged.
+VerifyReport Verify(FileDescriptor fd, const std::string& path, const VerifyOptions& options);
+
+}  // namespace firn
+
+#endif  // FIRN_FORMAT_VERIFY_H_

@@ -1,0 +1,53 @@
+#ifndef FIRN_FORMAT_VERIFY_INTERNAL_H_
+#define FIRN_FORMAT_VERIFY_INTERNAL_H_
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "format/appendix.h"
+#include "format/error.h"
+#include "format/layout.h"
+#include "format/verify.h"
+
+// The steps of Verify().
+namespace firn {
+
+// Collects findings and progress from several threads.
+class VerifyLog {
+ public:
+  VerifyLog(VerifyReport& report, const VerifyOptions& options)
+      : report_(report), options_(options) {}
+
+  void Add(std::string path, uint64_t offset, std::string message);
+  // A damage that was met while reading; `path` in the image may be empty.
+  void Add(std::string path, const Error& error);
+  void Expect(uint64_t bytes);
+  void Advance(uint64_t bytes);
+  unsigned jobs() const { return options_.jobs; }
+  VerifyReport& report() { return report_; }
+
+ private:
+  std::mutex mutex_;
+  VerifyReport& report_;
+  const VerifyOptions& options_;
+  uint64_t done_ = 0;
+  uint64_t total_ = 0;
+};
+
+// Every page of every section.
+void VerifySections(int fd, const Appendix& appendix, VerifyLog& log);
+// The bytes that no table names: are they zero?
+void VerifyPadding(int fd, const Appendix& appendix, VerifyLog& log);
+// The tiling and every extent. Returns those that are damaged, in their order; they are not in the
+// log yet.
+std::vector<Extent> VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log);
+// Walks the tree, logs the damaged extents by the files that they belong to, then checks the
+// content of every other file against its digest.
+void VerifyFiles(FileDescriptor fd, const Appendix& appendix, const std::vector<Extent>& damaged,
+                 VerifyLog& log);
+
+}  // namespace firn
+
+#endif  // FIRN_FORMAT_VERIFY_INTERNAL_H_
