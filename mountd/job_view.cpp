@@ -1,0 +1,176 @@
+#include "mountd/job_view.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "format/error.h"
+#include "mountd/fuse_mount.h"
+#include "mountd/launch.h"
+#include "mountd/namespace.h"
+#include "mountd/outside_launcher.h"
+#include "mountd/prefix_place.h"
+
+namespace firn {
+namespace {
+
+// The working directory before the views were placed.
+class WorkingDirectory {
+ public:
+  WorkingDirectory() : fd_(open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
+    const std::unique_ptr<char, decltype(&free)> path(getcwd(nullptr, 0), &free);
+    // One that was removed has no path; it can only be kept as it is.
+    if (path != nullptr && *path == '/') path_ = path.get();
+  }
+
+  // Enters the directory that now has its path, where one of `covered` covers the old one.
+  void Restore(const std::vector<std::string>& covered) const {
+    if (path_.empty()) {
+      if (fd_.valid() && fchdir(fd_.get()) == 0) return;
+      throw SystemError(ErrorKind::kSystem, errno, "cannot return to the working directory");
+    }
+    const bool hidden = std::any_of(covered.begin(), covered.end(), [this](const std::string& at) {
+      return IsAtOrBelow(path_, at);
+    });
+    if (!hidden || chdir(path_.c_str()) == 0) return;
+    throw SystemError(ErrorKind::kMountPoint, errno,
+                      "the working directory is below an image's prefix, and the image has no such "
+                      "directory",
+                      "Start the job from a directory that it will still see.")
+        .WithPath(path_);
+  }
+
+ private:
+  FileDescriptor fd_;
+  std::string path_;
+};
+
+// A directory to mount the FUSE file system at until the view of it is placed; it has nothing to do
+// with `target`.
+std::string FindScaffold(const std::string& target) {
+  for (const char* candidate :
+       {"/sys", "/mnt", "/media", "/srv", "/opt", "/home", "/tmp", "/var"}) {
+    struct stat status;
+    if (lstat(candidate, &status) != 0 || !S_ISDIR(status.st_mode)) continue;
+    if (!IsAtOrBelow(target, candidate) && !IsAtOrBelow(candidate, target)) return candidate;
+  }
+  throw Error(ErrorKind::kSystem, "found no directory to build the view at, expected /sys",
+              "Mount /sys, or use --view direct.");
+}
+
+// The FUSE mount is unmounted on every way out; views of it live on.
+class Scaffold {
+ public:
+  Scaffold(const FileDescriptor& fuse, const std::string& target, const FuseMountOptions& options)
+      : path_(FindScaffold(target)) {
+    MountFuse(fuse.get(), path_, options);
+  }
+  ~Scaffold() { umount2(path_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); }
+  Scaffold(const Scaffold&) = delete;
+  Scaffold& operator=(const Scaffold&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+void BindDirectView(const std::string& fuse_mount, const std::string& target) {
+  const std::string image = fuse_mount + "/" + std::string(kImageDirectory);
+  if (mount(image.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    throw SystemError(ErrorKind::kMountPoint, errno, "cannot mount the view here").WithPath(target);
+  }
+}
+
+void PlaceView(const std::string& fuse_mount, const std::string& target, const JobImage& image,
+               const JobViewOptions& options) {
+  try {
+    PlaceOverlayView(fuse_mount, target, {image.name, InUserNamespace()});
+  } catch (const Error& error) {
+    // Kernels before 5.11 refuse overlays in a user namespace. The view works without.
+    if (options.view || error.kind() != ErrorKind::kSystem) throw;
+    BindDirectView(fuse_mount, target);
+  }
+}
+
+void ShowImage(size_t index, const JobImage& image, const std::string& target,
+               const JobViewOptions& options, OutsideLauncher& launcher) {
+  // Opened here, as the kernel lets a descriptor be mounted only in the user namespace in which it
+  // was opened. Closed as soon as firnd has it: were it the last one, who reads from the mount
+  // would wait for ever.
+  FileDescriptor fuse = OpenFuseDevice();
+  const FuseMountOptions mount_options{image.name, /*allow_other=*/true};
+  if (options.view == ViewKind::kDirect) {
+    MountFuse(fuse.get(), target, mount_options);
+    launcher.Start(index, fuse);
+    return;
+  }
+  const Scaffold scaffold(fuse, target, mount_options);
+  launcher.Start(index, fuse);
+  fuse.Close();
+  PlaceView(scaffold.path(), target, image, options);
+}
+
+SessionAddress LaunchFor(const JobImage& image, const FileDescriptor& fuse,
+                         const JobViewOptions& options) {
+  LaunchOptions launch;
+  launch.foreign = image.foreign;
+  launch.view = options.view.value_or(ViewKind::kOverlay);
+  launch.cache_bytes = options.cache_bytes;
+  return LaunchSessionOn(fuse, image.fd, image.name, image.prefix, launch);
+}
+
+}  // namespace
+
+void CheckPrefixes(const std::vector<JobImage>& images) {
+  for (size_t i = 0; i < images.size(); ++i) {
+    CheckPrefix(images[i].prefix);
+    for (size_t j = 0; j < i; ++j) {
+      if (!IsAtOrBelow(images[j].prefix, images[i].prefix)) continue;
+      throw Error(ErrorKind::kUsage,
+                  "its prefix " + images[i].prefix + " would hide " + images[j].name +
+                      ", shown at " + images[j].prefix,
+                  images[j].prefix == images[i].prefix
+                      ? "Give one of them another place with --prefix."
+                      : "Name the image with the shorter prefix first.")
+          .WithPath(images[i].name);
+    }
+  }
+}
+
+void EnterJobView(const std::vector<JobImage>& images, const JobViewOptions& options) {
+  CheckPrefixes(images);
+  const WorkingDirectory working_directory;
+  OutsideLauncher launcher([&](size_t index, const FileDescriptor& fuse) {
+    return LaunchFor(images[index], fuse, options);
+  });
+  EnterJobNamespace();
+
+  PrefixPlacer placer;
+  std::vector<std::string> covered;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const std::string target = placer.Ensure(images[i].prefix);
+    ShowImage(i, images[i], target, options, launcher);
+    covered.push_back(target);
+  }
+  placer.Seal();
+  covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());
+  working_directory.Restore(covered);
+}
+
+int ExecuteCommand(const std::vector<std::string>& command) {
+  std::vector<std::string> arguments = command;
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  execvp(argv[0], argv.data());
+  return errno;
+}
+
+}  // namespace firn

@@ -1,0 +1,44 @@
+#ifndef FIRN_MOUNTD_JOB_VIEW_H_
+#define FIRN_MOUNTD_JOB_VIEW_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/file.h"
+#include "mountd/view.h"
+
+namespace firn {
+
+struct JobImage {
+  FileDescriptor fd;     // opened for reading
+  std::string name;      // absolute path, for messages and the mount table
+  std::string prefix;    // where the job sees it
+  bool foreign = false;  // a SquashFS file without an appendix
+};
+
+struct JobViewOptions {
+  std::optional<ViewKind> view;  // absent: overlay where the kernel allows it, else direct
+  size_t cache_bytes = 0;        // of decoded blocks, for each image; 0: firnd's default
+};
+
+// Throws kUsage where the images cannot be shown together at their prefixes, in this order.
+void CheckPrefixes(const std::vector<JobImage>& images);
+
+// Moves the calling process into namespaces of its own (EnterJobNamespace) in which each image is
+// shown at its prefix, served by a firnd that stays outside and ends when the last process of the
+// namespace does. Keeps the working directory, by its path where the old one is now covered.
+// Leaves no child process, no open descriptor without close-on-exec, and signals as they were.
+//
+// Needs a process with one thread. After an Error the process may be in the new namespaces
+// already: nothing is left to it but to exit.
+void EnterJobView(const std::vector<JobImage>& images, const JobViewOptions& options);
+
+// Replaces the calling process by `command` (not empty), looked up in PATH. Returns only where that
+// fails: the errno.
+int ExecuteCommand(const std::vector<std::string>& command);
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_JOB_VIEW_H_

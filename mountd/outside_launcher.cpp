@@ -1,0 +1,146 @@
+#include "mountd/outside_launcher.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace firn {
+namespace {
+
+constexpr size_t kMaxReply = 64 * 1024;
+
+struct Request {
+  size_t index = 0;
+  FileDescriptor fuse;
+};
+
+bool SendRequest(int socket, size_t index, int fuse) {
+  iovec data{&index, sizeof index};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &fuse, sizeof fuse);
+  ssize_t sent;
+  do {
+    sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent == static_cast<ssize_t>(sizeof index);
+}
+
+// False at the end: the caller has closed its socket.
+bool ReceiveRequest(int socket, Request& request) {
+  iovec data{&request.index, sizeof request.index};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  ssize_t got;
+  do {
+    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return false;
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  request.fuse = FileDescriptor(fd);
+  return true;
+}
+
+// firnd must hold nothing of the job's but what it is given: a pipe that it kept open would never
+// come to its end.
+void CloseInheritedAtExec() {
+  if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) == 0) return;
+  // Kernels before 5.11.
+  std::vector<int> open;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    open.push_back(std::stoi(entry.path().filename().string()));
+  }
+  for (const int fd : open) {
+    if (fd > 2) fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+}
+
+}  // namespace
+
+OutsideLauncher::OutsideLauncher(Launch launch) {
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) {
+    throw SystemError(ErrorKind::kInternal, errno, "cannot make a socket pair");
+  }
+  socket_ = FileDescriptor(sockets[0]);
+  const FileDescriptor theirs(sockets[1]);
+  helper_ = fork();
+  if (helper_ < 0) {
+    throw SystemError(ErrorKind::kSystem, errno, "cannot start a process",
+                      "Check the limits on processes (ulimit -u, the job's pids limit).");
+  }
+  if (helper_ == 0) {
+    socket_.Close();
+    Serve(theirs, launch);
+  }
+}
+
+OutsideLauncher::~OutsideLauncher() {
+  socket_.Close();
+  // ECHILD: the caller was started with SIGCHLD ignored, and the helper has gone by itself.
+  while (waitpid(helper_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+SessionAddress OutsideLauncher::Start(size_t index, const FileDescriptor& fuse) {
+  std::string reply;
+  if (SendRequest(socket_.get(), index, fuse.get())) {
+    reply.resize(kMaxReply);
+    ssize_t got;
+    do {
+      got = recv(socket_.get(), reply.data(), reply.size(), 0);
+    } while (got < 0 && errno == EINTR);
+    reply.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  }
+  return ParseReadiness(reply);
+}
+
+// The helper's dispatcher of requests: errors go back to the caller.
+void OutsideLauncher::Serve(const FileDescriptor& socket, const Launch& launch) {
+  signal(SIGCHLD, SIG_DFL);
+  CloseInheritedAtExec();
+  // A working directory would keep its file system busy.
+  if (chdir("/") != 0) _exit(1);
+  for (Request request; ReceiveRequest(socket.get(), request);) {
+    std::string reply;
+    try {
+      reply = FormatReady(launch(request.index, request.fuse));
+    } catch (const Error& error) {
+      reply = FormatFailure(error);
+    } catch (const std::exception& error) {
+      reply = FormatFailure(Error(ErrorKind::kInternal, error.what()));
+    }
+    request.fuse.Close();
+    send(socket.get(), reply.data(), reply.size(), MSG_NOSIGNAL);
+  }
+  // Not exit(): buffers and handlers are the caller's.
+  _exit(0);
+}
+
+}  // namespace firn
