@@ -390,7 +390,7 @@ def test_foreign_image_needs_the_option(firn, fuse, directory):
     image = mksquashfs(directory / "source", directory / "image.sqfs")
     (directory / "mount").mkdir()
     result = firn.run("mount", image, directory / "mount", check=False)
-    assert result.returncode == 5
+    assert result.returncode == 6
     assert str(image) in result.stderr and "--foreign" in result.stderr
     assert not os.path.ismount(directory / "mount")
 
