@@ -1,0 +1,24 @@
+#ifndef FIRN_BUILDER_BUILD_SETTINGS_H_
+#define FIRN_BUILDER_BUILD_SETTINGS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "builder/build.h"
+
+namespace firn {
+
+// The options of a build, checked, with the defaults filled in.
+struct BuildSettings {
+  std::string name;
+  std::string prefix;
+  int64_t time = 0;  // seconds since 1970
+  unsigned jobs = 1;
+};
+
+// `real_directory`: the absolute real path of the directory. Throws kUsage.
+BuildSettings ResolveSettings(const BuildOptions& options, const std::string& real_directory);
+
+}  // namespace firn
+
+#endif  // FIRN_BUILDER_BUILD_SETTINGS_H_

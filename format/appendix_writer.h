@@ -1,0 +1,26 @@
+#ifndef FIRN_FORMAT_APPENDIX_WRITER_H_
+#define FIRN_FORMAT_APPENDIX_WRITER_H_
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "format/digest.h"
+#include "format/squashfs_writer.h"
+
+namespace firn {
+
+struct WrittenAppendix {
+  Digest image_id;
+  uint64_t file_length = 0;
+};
+
+// Appends the sections, the core table and the footer to a file that holds the SquashFS part,
+// which is read back and hashed by `jobs` threads. `poll` is called now and then by the calling
+// thread and may throw to give up.
+WrittenAppendix WriteAppendix(int fd, const SquashfsPart& part, std::string_view manifest_yaml,
+                              unsigned jobs, const std::function<void()>& poll);
+
+}  // namespace firn
+
+#endif  // FIRN_FORMAT_APPENDIX_WRITER_H_

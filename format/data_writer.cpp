@@ -1,0 +1,211 @@
+#include "format/data_writer.h"
+
+#include <sqfs/block.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "format/error.h"
+
+namespace firn {
+namespace {
+
+constexpr uint32_t kStoredUncompressed = 1u << 24;  // in an inode's or fragment's size word
+
+bool IsZero(ByteSpan bytes) {
+  return bytes.empty() || (bytes[0] == std::byte{0} &&
+                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+}  // namespace
+
+DataWriter::DataWriter(SquashfsOutput& output, GuardedCompressor& compressor, uint32_t block_size,
+                       unsigned jobs)
+    : output_(output),
+      compressor_(compressor),
+      block_size_(block_size),
+      fragment_table_(AdoptSqfs(sqfs_frag_table_create(0))),
+      buffer_(block_size) {
+  sink_.owner = this;
+  sink_.base.destroy = [](sqfs_object_t*) {};
+  sink_.write_data_block = [](sqfs_block_writer_t* sink, void*, sqfs_u32 size, sqfs_u32,
+                              sqfs_u32 flags, const sqfs_u8* data, sqfs_u64* location) {
+    DataWriter& self = *static_cast<Sink*>(sink)->owner;
+    try {
+      const ByteSpan bytes(reinterpret_cast<const std::byte*>(data), size);
+      uint64_t at = 0;
+      self.Store(flags, bytes, at);
+      *location = at;
+      return 0;
+    } catch (...) {
+      return self.output_.KeepException();
+    }
+  };
+  sink_.get_block_count = [](const sqfs_block_writer_t* sink) -> sqfs_u64 {
+    return static_cast<const Sink*>(sink)->owner->stored_blocks_.size();
+  };
+
+  sqfs_block_processor_desc_t description{};
+  description.size = sizeof description;
+  description.max_block_size = block_size;
+  description.num_workers = jobs;
+  // Enough that no worker waits while the oldest block is a slow one; each costs a block of memory.
+  description.max_backlog = 2 * jobs + 4;
+  description.cmp = &compressor;
+  description.wr = &sink_;
+  sqfs_block_processor_t* made = nullptr;
+  output_.Check(sqfs_block_processor_create_ex(&description, &made), "file contents");
+  processor_.reset(made);
+}
+
+DataWriter::~DataWriter() {
+  dropping_ = true;
+  sqfs_block_processor_sync(processor_.get());
+}
+
+DataWriter::AddedFile DataWriter::AddFile(SourceFile& source, std::string_view name,
+                                          const std::function<void(uint64_t)>& tick) {
+  AddedFile added =
+      source.size() <= block_size_ ? AddSmallFile(source, name, tick) : AddLargeFile(source, tick);
+  source.CheckUnchanged();
+  return added;
+}
+
+DataWriter::AddedFile DataWriter::AddSmallFile(SourceFile& source, std::string_view name,
+                                               const std::function<void(uint64_t)>& tick) {
+  const ByteSpan content = source.Read(buffer_);
+  tick(content.size());
+  const Digest digest = Sha256Of(content);
+  if (const std::optional<size_t> equal = FindEqual(digest)) return {*equal, digest, true};
+  const size_t layout = NewLayout(content.size());
+  layout_of_.emplace(digest, layout);
+  if (content.size() == block_size_ || (!content.empty() && IsZero(content))) {
+    SubmitBlock(layout, content);
+  } else if (!content.empty()) {
+    PackFragment(layout, content, name);
+  }
+  return {layout, digest, false};
+}
+
+DataWriter::AddedFile DataWriter::AddLargeFile(SourceFile& source,
+                                               const std::function<void(uint64_t)>& tick) {
+  // Only a file of the same size can be equal: then the content is read once more, which is
+  // cheaper than compressing it for nothing.
+  if (!large_sizes_.insert(source.size()).second) {
+    const Digest digest = HashContent(source, [](uint64_t) {});
+    if (const std::optional<size_t> equal = FindEqual(digest)) {
+      tick(source.size());
+      return {*equal, digest, true};
+    }
+    source.Rewind();
+  }
+  const size_t layout = NewLayout(source.size());
+  layouts_[layout].block_sizes.reserve((source.size() + block_size_ - 1) / block_size_);
+  Sha256 sha256;
+  while (true) {
+    const ByteSpan block = source.Read(buffer_);
+    if (block.empty()) break;
+    tick(block.size());
+    sha256.Update(block);
+    SubmitBlock(layout, block);
+  }
+  const Digest digest = sha256.Finish();
+  layout_of_.emplace(digest, layout);
+  return {layout, digest, false};
+}
+
+Digest DataWriter::HashContent(SourceFile& source, const std::function<void(uint64_t)>& tick) {
+  Sha256 sha256;
+  while (true) {
+    const ByteSpan block = source.Read(buffer_);
+    if (block.empty()) break;
+    tick(0);
+    sha256.Update(block);
+  }
+  return sha256.Finish();
+}
+
+std::optional<size_t> DataWriter::FindEqual(const Digest& digest) const {
+  const auto found = layout_of_.find(digest);
+  if (found == layout_of_.end()) return std::nullopt;
+  return found->second;
+}
+
+size_t DataWriter::NewLayout(uint64_t size) {
+  layouts_.emplace_back().size = size;
+  return layouts_.size() - 1;
+}
+
+void DataWriter::SubmitBlock(size_t layout, ByteSpan bytes) {
+  std::vector<uint32_t>& sizes = layouts_[layout].block_sizes;
+  sizes.push_back(0);
+  Submit({.is_fragment_block = false, .owner = layout, .block = sizes.size() - 1}, 0, bytes);
+}
+
+size_t DataWriter::FragmentClass(std::string_view name) {
+  if (name.ends_with(".pyc")) return 0;
+  if (name.ends_with(".py")) return 1;
+  return 2;
+}
+
+void DataWriter::PackFragment(size_t layout, ByteSpan bytes, std::string_view name) {
+  FragmentBlock& block = fragment_blocks_[FragmentClass(name)];
+  if (block.bytes.size() + bytes.size() > block_size_) FlushFragmentBlock(block);
+  if (block.bytes.empty()) {
+    block.bytes.reserve(block_size_);
+    output_.Check(sqfs_frag_table_append(fragment_table_.get(), 0, 0, &block.index),
+                  "the fragment table");
+  }
+  layouts_[layout].fragment_index = block.index;
+  layouts_[layout].fragment_offset = static_cast<uint32_t>(block.bytes.size());
+  block.bytes.insert(block.bytes.end(), bytes.begin(), bytes.end());
+}
+
+void DataWriter::FlushFragmentBlock(FragmentBlock& block) {
+  if (block.bytes.empty()) return;
+  // Zeros at the seams could make it all zeros, and a fragment block cannot be a hole.
+  Submit({.is_fragment_block = true, .owner = block.index}, SQFS_BLK_IGNORE_SPARSE, block.bytes);
+  block.bytes.clear();
+}
+
+void DataWriter::Submit(const Pending& pending, uint32_t flags, ByteSpan bytes) {
+  pending_.push_back(pending);
+  output_.Check(
+      sqfs_block_processor_submit_block(processor_.get(), nullptr, flags | SQFS_BLK_DONT_HASH,
+                                        bytes.data(), bytes.size()),
+      "file contents");
+  CheckCompressor(compressor_);
+}
+
+void DataWriter::Store(uint32_t flags, ByteSpan bytes, uint64_t& location) {
+  if (dropping_) return;
+  const Pending pending = pending_.front();
+  pending_.pop_front();
+  if ((flags & SQFS_BLK_IS_SPARSE) != 0) {
+    layouts_[pending.owner].sparse_bytes += bytes.size();
+    return;
+  }
+  location = output_.size();
+  output_.WriteAt(location, bytes);
+  stored_blocks_.push_back({location, bytes.size()});
+  const uint32_t size_word = static_cast<uint32_t>(bytes.size()) |
+                             ((flags & SQFS_BLK_IS_COMPRESSED) != 0 ? 0 : kStoredUncompressed);
+  if (pending.is_fragment_block) {
+    const auto index = static_cast<uint32_t>(pending.owner);
+    output_.Check(sqfs_frag_table_set(fragment_table_.get(), index, location, size_word),
+                  "the fragment table");
+    return;
+  }
+  FileLayout& layout = layouts_[pending.owner];
+  layout.block_sizes[pending.block] = size_word;
+  if (layout.blocks_start == 0) layout.blocks_start = location;
+}
+
+void DataWriter::Finish() {
+  for (FragmentBlock& block : fragment_blocks_) FlushFragmentBlock(block);
+  output_.Check(sqfs_block_processor_finish(processor_.get()), "file contents");
+  CheckCompressor(compressor_);
+}
+
+}  // namespace firn

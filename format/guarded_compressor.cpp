@@ -1,0 +1,91 @@
+#include "format/guarded_compressor.h"
+
+#include <sqfs/error.h>
+
+#include <new>
+#include <string>
+#include <utility>
+
+#include "format/error.h"
+
+namespace firn {
+namespace {
+
+GuardedCompressor& Self(sqfs_compressor_t* compressor) {
+  return *static_cast<GuardedCompressor*>(compressor);
+}
+const GuardedCompressor& Self(const sqfs_compressor_t* compressor) {
+  return *static_cast<const GuardedCompressor*>(compressor);
+}
+
+std::unique_ptr<GuardedCompressor> Wrap(SqfsHandle<sqfs_compressor_t> inner,
+                                        std::shared_ptr<std::atomic<int>> failure);
+
+void Destroy(sqfs_object_t* object) {
+  const std::unique_ptr<GuardedCompressor> ended(reinterpret_cast<GuardedCompressor*>(object));
+}
+
+sqfs_object_t* Copy(const sqfs_object_t* object) {
+  const auto& self = *reinterpret_cast<const GuardedCompressor*>(object);
+  SqfsHandle<sqfs_compressor_t> inner(static_cast<sqfs_compressor_t*>(sqfs_copy(self.inner.get())));
+  if (!inner) return nullptr;
+  return reinterpret_cast<sqfs_object_t*>(Wrap(std::move(inner), self.failure).release());
+}
+
+std::unique_ptr<GuardedCompressor> Wrap(SqfsHandle<sqfs_compressor_t> inner,
+                                        std::shared_ptr<std::atomic<int>> failure) {
+  auto made = std::make_unique<GuardedCompressor>();
+  made->inner = std::move(inner);
+  made->failure = std::move(failure);
+  made->base.destroy = Destroy;
+  made->base.copy = Copy;
+  made->get_configuration = [](const sqfs_compressor_t* compressor,
+                               sqfs_compressor_config_t* config) {
+    const sqfs_compressor_t* wrapped = Self(compressor).inner.get();
+    wrapped->get_configuration(wrapped, config);
+  };
+  made->write_options = [](sqfs_compressor_t* compressor, sqfs_file_t* file) {
+    sqfs_compressor_t* wrapped = Self(compressor).inner.get();
+    return wrapped->write_options(wrapped, file);
+  };
+  made->read_options = [](sqfs_compressor_t* compressor, sqfs_file_t* file) {
+    sqfs_compressor_t* wrapped = Self(compressor).inner.get();
+    return wrapped->read_options(wrapped, file);
+  };
+  made->do_block = [](sqfs_compressor_t* compressor, const sqfs_u8* in, sqfs_u32 size, sqfs_u8* out,
+                      sqfs_u32 out_size) -> sqfs_s32 {
+    GuardedCompressor& self = Self(compressor);
+    const sqfs_s32 result = self.inner->do_block(self.inner.get(), in, size, out, out_size);
+    if (result >= 0) return result;
+    self.failure->store(result);
+    return 0;
+  };
+  return made;
+}
+
+}  // namespace
+
+SqfsHandle<GuardedCompressor> MakeCompressor(uint32_t block_size, int level) {
+  sqfs_compressor_config_t config;
+  int status = sqfs_compressor_config_init(&config, SQFS_COMP_ZSTD, block_size, 0);
+  sqfs_compressor_t* made = nullptr;
+  if (status == 0) {
+    config.level = static_cast<sqfs_u32>(level);
+    status = sqfs_compressor_create(&config, &made);
+  }
+  if (status == SQFS_ERROR_ALLOC) throw std::bad_alloc();
+  if (status != 0) {
+    throw Error(ErrorKind::kInternal,
+                "libsquashfs makes no zstd compressor of level " + std::to_string(level));
+  }
+  return SqfsHandle<GuardedCompressor>(
+      Wrap(SqfsHandle<sqfs_compressor_t>(made), std::make_shared<std::atomic<int>>(0)).release());
+}
+
+void CheckCompressor(const GuardedCompressor& compressor) {
+  if (compressor.failure->load() == 0) return;
+  throw Error(ErrorKind::kInternal, "cannot compress: zstd failed, most likely for want of memory",
+              "Give the build more memory (ulimit -v), fewer --jobs or a lower --level.");
+}
+
+}  // namespace firn

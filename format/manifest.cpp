@@ -1,0 +1,122 @@
+#include "format/manifest.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <exception>
+#include <limits>
+
+#include "format/error.h"
+#include "format/layout.h"
+
+namespace firn {
+namespace {
+
+// Larger than any manifest that Firn writes; bounds what a parser of hostile bytes allocates.
+constexpr size_t kMaxYamlLength = 16 << 20;
+
+Error Damaged(const std::string& message) {
+  return Error(ErrorKind::kDamaged, "the manifest " + message,
+               "The image was damaged or made by a broken tool; fetch it again or rebuild it.");
+}
+
+template <typename T>
+void Load(const YAML::Node& from, const char* key, T& to) {
+  if (const YAML::Node value = from[key]) to = value.as<T>();
+}
+
+Manifest::Contents LoadContents(const YAML::Node& node) {
+  Manifest::Contents contents;
+  Load(node, "files", contents.files);
+  Load(node, "directories", contents.directories);
+  Load(node, "symlinks", contents.symlinks);
+  Load(node, "others", contents.others);
+  Load(node, "hard_links", contents.hard_links);
+  Load(node, "bytes", contents.bytes);
+  return contents;
+}
+
+Manifest::Python LoadPython(const YAML::Node& node) {
+  Manifest::Python python;
+  Load(node, "version", python.version);
+  Load(node, "compiled", python.compiled);
+  Load(node, "not_compiled", python.not_compiled);
+  return python;
+}
+
+Manifest Load(const YAML::Node& root) {
+  if (!root.IsMap()) throw Damaged("is no mapping");
+  Manifest manifest;
+  Load(root, "name", manifest.name);
+  Load(root, "prefix", manifest.prefix);
+  Load(root, "builder", manifest.builder);
+  Load(root, "time", manifest.time);
+  if (const YAML::Node compression = root["compression"]) {
+    Load(compression, "name", manifest.compression);
+    Load(compression, "level", manifest.compression_level);
+    Load(compression, "block_size", manifest.block_size);
+    Load(compression, "library", manifest.compression_library);
+  }
+  if (const YAML::Node contents = root["contents"]) manifest.contents = LoadContents(contents);
+  if (const YAML::Node python = root["python"]) manifest.python = LoadPython(python);
+  return manifest;
+}
+
+void EmitContents(YAML::Emitter& out, const Manifest::Contents& contents) {
+  out << YAML::Key << "contents" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "files" << YAML::Value << contents.files;
+  out << YAML::Key << "directories" << YAML::Value << contents.directories;
+  out << YAML::Key << "symlinks" << YAML::Value << contents.symlinks;
+  out << YAML::Key << "others" << YAML::Value << contents.others;
+  out << YAML::Key << "hard_links" << YAML::Value << contents.hard_links;
+  out << YAML::Key << "bytes" << YAML::Value << contents.bytes;
+  out << YAML::EndMap;
+}
+
+void EmitPython(YAML::Emitter& out, const Manifest::Python& python) {
+  out << YAML::Key << "python" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "version" << YAML::Value << YAML::DoubleQuoted << python.version;
+  out << YAML::Key << "compiled" << YAML::Value << python.compiled;
+  out << YAML::Key << "not_compiled" << YAML::Value << YAML::BeginSeq;
+  for (const std::string& path : python.not_compiled) out << YAML::DoubleQuoted << path;
+  out << YAML::EndSeq << YAML::EndMap;
+}
+
+}  // namespace
+
+std::string Manifest::ToYaml() const {
+  YAML::Emitter out;
+  out << YAML::BeginMap;
+  out << YAML::Key << "format" << YAML::Value << kFormatVersion;
+  out << YAML::Key << "name" << YAML::Value << YAML::DoubleQuoted << name;
+  out << YAML::Key << "prefix" << YAML::Value << YAML::DoubleQuoted << prefix;
+  out << YAML::Key << "builder" << YAML::Value << YAML::DoubleQuoted << builder;
+  out << YAML::Key << "time" << YAML::Value << time;
+  out << YAML::Key << "compression" << YAML::Value << YAML::BeginMap;
+  out << YAML::Key << "name" << YAML::Value << compression;
+  out << YAML::Key << "level" << YAML::Value << compression_level;
+  out << YAML::Key << "block_size" << YAML::Value << block_size;
+  out << YAML::Key << "library" << YAML::Value << YAML::DoubleQuoted << compression_library;
+  out << YAML::EndMap;
+  EmitContents(out, contents);
+  if (python) EmitPython(out, *python);
+  out << YAML::EndMap << YAML::Newline;
+  if (!out.good()) {
+    throw Error(ErrorKind::kInternal, "cannot write the manifest: " + out.GetLastError());
+  }
+  return out.c_str();
+}
+
+Manifest Manifest::FromYaml(std::string_view yaml) {
+  if (yaml.size() > kMaxYamlLength) throw Damaged("is longer than 16 MiB");
+  Manifest manifest;
+  try {
+    manifest = Load(YAML::Load(std::string(yaml)));
+  } catch (const YAML::Exception& error) {
+    throw Damaged(std::string("is not what it must be: ") + error.what());
+  }
+  if (manifest.name.empty()) throw Damaged("has no name");
+  if (!manifest.prefix.starts_with('/')) throw Damaged("has no absolute prefix");
+  return manifest;
+}
+
+}  // namespace firn

@@ -1,0 +1,131 @@
+#include "format/squashfs_writer.h"
+
+#include <sqfs/super.h>
+
+#include <limits>
+#include <string>
+
+#include "format/error.h"
+#include "format/guarded_compressor.h"
+#include "format/inode_writer.h"
+#include "format/layout.h"
+#include "format/squashfs_output.h"
+
+namespace firn {
+namespace {
+
+// Calls `visit` for every node in walk order: a directory, then its children.
+template <typename Visit>
+void Walk(TreeNode& node, const Visit& visit) {
+  visit(node);
+  for (const auto& child : node.children) Walk(*child, visit);
+}
+
+// Regular files get the numbers 1 to F in walk order, everything else the numbers after them.
+TreeInodes NumberInodes(TreeNode& root, Manifest::Contents& contents) {
+  TreeInodes inodes;
+  const auto number = [&](TreeNode& node) {
+    if (inodes.nodes.size() >= std::numeric_limits<uint32_t>::max() - 1) {
+      throw Error(ErrorKind::kInput, "the tree has more files than SquashFS can number");
+    }
+    inodes.nodes.push_back(&node);
+    node.inode_number = InodeNumber{static_cast<uint32_t>(inodes.nodes.size())};
+    inodes.link_counts.push_back(node.type == FileType::kDirectory ? 2 : 1);
+  };
+  Walk(root, [&](TreeNode& node) {
+    if (node.type != FileType::kRegular) return;
+    if (node.hard_link == nullptr) {
+      number(node);
+      ++contents.files;
+      contents.bytes += node.stamp.size;
+    } else {
+      node.inode_number = node.hard_link->inode_number;
+      ++inodes.link_counts[ToInt(node.inode_number) - 1];
+      ++contents.hard_links;
+    }
+  });
+  inodes.regular_count = static_cast<uint32_t>(inodes.nodes.size());
+  Walk(root, [&](TreeNode& node) {
+    if (node.type == FileType::kRegular) return;
+    number(node);
+    if (node.type == FileType::kDirectory) {
+      ++contents.directories;
+      if (node.parent != nullptr) ++inodes.link_counts[ToInt(node.parent->inode_number) - 1];
+    } else if (node.type == FileType::kSymlink) {
+      ++contents.symlinks;
+    } else {
+      ++contents.others;
+    }
+  });
+  return inodes;
+}
+
+// Superblock (written last, when it is known), compressor options and mark.
+void WriteHead(SquashfsOutput& output, GuardedCompressor& compressor, sqfs_super_t& super) {
+  const int written = compressor.write_options(&compressor, output.handle());
+  output.Check(written, "the compressor's options");
+  if (written > 0) super.flags |= SQFS_FLAG_COMPRESSOR_OPTIONS;
+  output.WriteAt(kMarkOffset, EncodeMark());
+}
+
+void WriteContents(DataWriter& data, TreeInodes& inodes, const ImageWriterOptions& options,
+                   const ProgressFunction& report, SquashfsPart& part) {
+  WriteProgress progress;
+  const auto tick = [&](uint64_t bytes) {
+    progress.bytes += bytes;
+    report(progress);
+  };
+  std::vector<size_t> layouts;
+  for (uint32_t i = 0; i < inodes.regular_count; ++i) {
+    const TreeNode& node = *inodes.nodes[i];
+    const std::string place = node.RelativePath();
+    SourceFile source(options.source_directory, node.source_path.empty() ? place : node.source_path,
+                      options.source_name + "/" + place, node.stamp);
+    const DataWriter::AddedFile added = data.AddFile(source, node.name, tick);
+    layouts.push_back(added.layout);
+    part.digests.push_back(added.digest);
+    if (added.duplicate) ++part.duplicate_files;
+    ++progress.files;
+  }
+  data.Finish();
+  report(progress);
+  for (const size_t layout : layouts) inodes.layouts.push_back(&data.layout(layout));
+}
+
+}  // namespace
+
+SquashfsPart WriteSquashfs(int fd, TreeNode& root, const ImageWriterOptions& options,
+                           const ProgressFunction& progress) {
+  SquashfsPart part;
+  TreeInodes inodes = NumberInodes(root, part.contents);
+
+  SquashfsOutput output(fd);
+  const SqfsHandle<GuardedCompressor> compressor =
+      MakeCompressor(options.block_size, options.level);
+  sqfs_super_t super;
+  output.Check(sqfs_super_init(&super, options.block_size, static_cast<uint32_t>(options.time),
+                               SQFS_COMP_ZSTD),
+               "the superblock");
+  WriteHead(output, *compressor, super);
+
+  DataWriter data(output, *compressor, options.block_size, options.jobs);
+  WriteContents(data, inodes, options, progress, part);
+  part.blocks = data.stored_blocks();
+
+  InodeWriter metadata(output, *compressor, options.time, inodes);
+  metadata.WriteTree(root, super);
+  output.Check(
+      sqfs_frag_table_write(data.fragment_table(), output.handle(), &super, compressor.get()),
+      "the fragment table");
+  // Set by the library for fragments of every file's tail, which not all have here.
+  super.flags &= static_cast<sqfs_u16>(~SQFS_FLAG_ALWAYS_FRAGMENTS);
+  metadata.WriteTables(super);
+  CheckCompressor(*compressor);
+
+  part.length = output.size();
+  super.bytes_used = part.length;
+  output.Check(sqfs_super_write(&super, output.handle()), "the superblock");
+  return part;
+}
+
+}  // namespace firn
