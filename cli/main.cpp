@@ -117,6 +117,9 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   app.set_version_flag("--version", "firn " FIRN_VERSION, "Print the version and exit");
   app.footer(kFooter);
   app.require_subcommand(1);
+  AddBuildCommand(app, exit_code);
+  AddInspectCommand(app, exit_code);
+  AddVerifyCommand(app, exit_code);
 
   if (line.own.empty()) {
     std::cerr << app.help();

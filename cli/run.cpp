@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/image_file.h"
 #include "format/appendix.h"
 #include "format/error.h"
 #include "format/file.h"
@@ -65,7 +65,7 @@ void CheckUsage(const RunOptions& options, const std::vector<std::string>& comma
 JobImage OpenJobImage(const std::string& path, const std::optional<std::string>& prefix,
                       bool allow_foreign) {
   JobImage image;
-  image.fd = OpenFile(path, O_RDONLY, ErrorKind::kInput);
+  image.fd = OpenImageFile(path);
   image.name = std::filesystem::absolute(path).lexically_normal().string();
   const std::optional<Appendix> appendix = allow_foreign
                                                ? Appendix::Read(image.fd.get(), path)

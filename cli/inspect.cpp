@@ -1,0 +1,195 @@
+#include <CLI/CLI.hpp>
+#include <iomanip>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/image_file.h"
+#include "cli/progress.h"
+#include "cli/text.h"
+#include "format/appendix.h"
+#include "format/digest.h"
+#include "format/error.h"
+
+namespace firn {
+namespace {
+
+constexpr char kFooter[] =
+    "Reads only the appendix at the end of the file: the sections' digests are checked as far as\n"
+    "they are read, the SquashFS part is not; that is what 'firn verify' does.\n"
+    "\n"
+    "Examples:\n"
+    "  firn inspect science.firn\n"
+    "  firn inspect --json science.firn | jq -r .id\n"
+    "  firn inspect --manifest science.firn\n"
+    "  firn inspect --section digests science.firn > digests.bin";
+
+constexpr uint64_t kMaxSectionLength = uint64_t{1} << 30;
+
+struct InspectOptions {
+  std::string image;
+  std::string section;
+  bool manifest = false;
+  bool json = false;
+};
+
+std::string Hex(const Digest& digest) { return "sha256:" + ToHex(digest); }
+
+uint64_t AppendixLength(const Appendix& appendix) {
+  return appendix.file_length() - appendix.core().squashfs_length;
+}
+
+std::string SizeText(uint64_t bytes) {
+  std::string text = FormatBytes(bytes);
+  if (bytes >= 1024) text += " (" + Grouped(bytes) + " bytes)";
+  return text;
+}
+
+nlohmann::ordered_json PythonJson(const Manifest::Python& python) {
+  return {{"version", python.version},
+          {"compiled", python.compiled},
+          {"not_compiled", python.not_compiled}};
+}
+
+void PrintJson(const Appendix& appendix, const Manifest& manifest, const InspectOptions& options) {
+  const Manifest::Contents& contents = manifest.contents;
+  nlohmann::ordered_json json = {
+      {"image", options.image},
+      {"id", FormatImageId(appendix.id())},
+      {"name", manifest.name},
+      {"prefix", manifest.prefix},
+      {"builder", manifest.builder},
+      {"time", manifest.time},
+      {"format", kFormatVersion},
+      {"bytes", appendix.file_length()},
+      {"squashfs_bytes", appendix.core().squashfs_length},
+      {"appendix_bytes", AppendixLength(appendix)},
+      {"signatures_bytes", appendix.footer().signatures_length},
+      {"compression",
+       {{"name", manifest.compression},
+        {"level", manifest.compression_level},
+        {"block_size", manifest.block_size},
+        {"library", manifest.compression_library}}},
+      {"contents",
+       {{"files", contents.files},
+        {"directories", contents.directories},
+        {"symlinks", contents.symlinks},
+        {"others", contents.others},
+        {"hard_links", contents.hard_links},
+        {"bytes", contents.bytes}}},
+  };
+  if (manifest.python) json["python"] = PythonJson(*manifest.python);
+  json["sections"] = nlohmann::ordered_json::array();
+  for (const Section& section : appendix.core().sections) {
+    json["sections"].push_back({{"name", section.name},
+                                {"offset", section.offset},
+                                {"bytes", section.length},
+                                {"digest", Hex(section.digest)}});
+  }
+  // Paths may hold bytes that JSON cannot.
+  std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+}
+
+void PrintLine(const char* label, const std::string& value) {
+  std::cout << std::left << std::setw(13) << label << value << '\n';
+}
+
+void PrintContents(const Manifest& manifest, uint64_t file_length) {
+  const Manifest::Contents& contents = manifest.contents;
+  std::string text = Grouped(contents.files) + " files, " + Grouped(contents.directories) +
+                     " directories, " + Grouped(contents.symlinks) + " symlinks";
+  if (contents.others > 0) text += ", " + Grouped(contents.others) + " special files";
+  if (contents.hard_links > 0) text += ", " + Grouped(contents.hard_links) + " hard links";
+  PrintLine("contents", text);
+  text = SizeText(contents.bytes);
+  if (contents.bytes > 0) {
+    char ratio[32];
+    std::snprintf(ratio, sizeof ratio, ", stored 1 : %.2f",
+                  static_cast<double>(contents.bytes) / static_cast<double>(file_length));
+    text += ratio;
+  }
+  PrintLine("", text);
+}
+
+void PrintPython(const Manifest::Python& python) {
+  PrintLine("python",
+            Printable(python.version) + ", " + Grouped(python.compiled) + " modules compiled");
+  for (const std::string& path : python.not_compiled) {
+    PrintLine("", "not compiled: " + Printable(path));
+  }
+}
+
+void PrintText(const Appendix& appendix, const Manifest& manifest) {
+  PrintLine("name", Printable(manifest.name));
+  PrintLine("prefix", Printable(manifest.prefix));
+  PrintLine("id", FormatImageId(appendix.id()));
+  PrintLine("built by", Printable(manifest.builder));
+  PrintLine("file times", FormatUtc(manifest.time));
+  PrintLine("size", SizeText(appendix.file_length()));
+  PrintLine("", "SquashFS part " + SizeText(appendix.core().squashfs_length));
+  PrintLine("", "appendix " + SizeText(AppendixLength(appendix)));
+  PrintLine("compression", Printable(manifest.compression) + " level " +
+                               std::to_string(manifest.compression_level) + ", blocks of " +
+                               FormatBytes(manifest.block_size) + ", library " +
+                               Printable(manifest.compression_library));
+  PrintContents(manifest, appendix.file_length());
+  if (manifest.python) PrintPython(*manifest.python);
+  const char* label = "sections";
+  for (const Section& section : appendix.core().sections) {
+    PrintLine(std::exchange(label, ""), Printable(section.name) + ": " + SizeText(section.length) +
+                                            " at " + std::to_string(section.offset) + ", " +
+                                            Hex(section.digest));
+  }
+}
+
+void PrintSection(int fd, const Appendix& appendix, const std::string& name) {
+  if (appendix.core().Find(name) == nullptr) {
+    std::string names;
+    for (const Section& section : appendix.core().sections) {
+      names += (names.empty() ? "" : ", ") + Printable(section.name);
+    }
+    throw Error(ErrorKind::kUsage, "the image has no section '" + name + "'",
+                "It has these: " + names + ".")
+        .WithPath(appendix.path());
+  }
+  const std::vector<std::byte> bytes = appendix.ReadSection(fd, name, kMaxSectionLength);
+  std::cout.write(reinterpret_cast<const char*>(bytes.data()),
+                  static_cast<std::streamsize>(bytes.size()));
+}
+
+void Inspect(const InspectOptions& options) {
+  const FileDescriptor fd = OpenImageFile(options.image);
+  const Appendix appendix = Appendix::ReadImage(fd.get(), options.image);
+  if (!options.section.empty()) {
+    PrintSection(fd.get(), appendix, options.section);
+  } else if (options.manifest) {
+    std::cout << PrintableLines(appendix.ReadManifestYaml(fd.get()));
+  } else if (options.json) {
+    PrintJson(appendix, appendix.ReadManifest(fd.get()), options);
+  } else {
+    PrintText(appendix, appendix.ReadManifest(fd.get()));
+  }
+}
+
+}  // namespace
+
+void AddInspectCommand(CLI::App& app, int&) {
+  const auto options = std::make_shared<InspectOptions>();
+  CLI::App* inspect = app.add_subcommand("inspect", "Show what an image is and holds");
+  inspect->footer(kFooter);
+  inspect->add_option("IMAGE", options->image, "The image file")->required();
+  CLI::Option* manifest = inspect->add_flag("--manifest", options->manifest,
+                                            "Print the manifest as it is stored (YAML)");
+  CLI::Option* section =
+      inspect->add_option("--section", options->section, "Print the bytes of one section")
+          ->option_text("NAME");
+  CLI::Option* json = inspect->add_flag("--json", options->json, "Print as JSON");
+  section->excludes(manifest)->excludes(json);
+  manifest->excludes(json);
+  inspect->callback([options] { Inspect(*options); });
+}
+
+}  // namespace firn

@@ -1,0 +1,111 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/image_file.h"
+#include "cli/progress.h"
+#include "cli/text.h"
+#include "format/error.h"
+#include "format/verify.h"
+
+namespace firn {
+namespace {
+
+constexpr char kFooter[] =
+    "Checks every byte: the footer, the image id, the digest of every section, the checksums of\n"
+    "every extent, the SHA-256 of every file, and that nothing else is in the file. Each finding\n"
+    "is a line: the offset in the image, the path in it where it is a file's, what is wrong.\n"
+    "\n"
+    "Exit codes: 0 every byte is what it must be; 5 something is wrong, or this is no image.\n"
+    "\n"
+    "Examples:\n"
+    "  firn verify science.firn\n"
+    "  firn verify --json --jobs 4 science.firn | jq '.findings[].path'";
+
+struct VerifyArguments {
+  std::string image;
+  unsigned jobs = 0;
+  bool json = false;
+  bool quiet = false;
+};
+
+void PrintJson(const VerifyReport& report, const std::string& image) {
+  nlohmann::ordered_json json = {
+      {"image", image},
+      {"ok", report.ok()},
+      {"id", nullptr},
+      {"bytes", report.bytes},
+      {"sections", report.sections},
+      {"extents", report.extents},
+      {"files", report.files},
+      {"findings", nlohmann::ordered_json::array()},
+  };
+  if (report.id) json["id"] = FormatImageId(*report.id);
+  for (const VerifyFinding& finding : report.findings) {
+    nlohmann::ordered_json entry = {{"offset", finding.offset}, {"message", finding.message}};
+    if (!finding.path.empty()) entry["path"] = finding.path;
+    json["findings"].push_back(std::move(entry));
+  }
+  // Paths may hold bytes that JSON cannot.
+  std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+}
+
+void PrintText(const VerifyReport& report, const std::string& image) {
+  for (const VerifyFinding& finding : report.findings) {
+    std::cout << image << ": at offset " << finding.offset << ": ";
+    if (!finding.path.empty()) std::cout << Printable(finding.path) << ": ";
+    std::cout << Printable(finding.message) << '\n';
+  }
+  const std::string looked_at = Grouped(report.bytes) + " bytes, " + Grouped(report.sections) +
+                                " sections, " + Grouped(report.extents) + " extents, " +
+                                Grouped(report.files) + " files";
+  if (report.ok()) {
+    std::cout << image << ": good: " << looked_at << '\n' << FormatImageId(*report.id) << '\n';
+  } else {
+    std::cout << image << ": DAMAGED: " << Grouped(report.findings.size()) << " findings in "
+              << looked_at << '\n'
+              << "Fetch the image again or restore it from a copy.\n";
+  }
+}
+
+void RunVerify(const VerifyArguments& arguments, int& exit_code) {
+  VerifyReport report;
+  {
+    ProgressBar bar(!arguments.quiet && !arguments.json);
+    VerifyOptions options;
+    options.jobs = arguments.jobs;
+    options.progress = [&bar](uint64_t done, uint64_t total) {
+      bar.Update("verifying", done, total, ProgressBar::Unit::kBytes);
+    };
+    report = Verify(OpenImageFile(arguments.image), arguments.image, options);
+  }
+  if (arguments.json) {
+    PrintJson(report, arguments.image);
+  } else if (!arguments.quiet || !report.ok()) {
+    PrintText(report, arguments.image);
+  }
+  if (!report.ok()) exit_code = static_cast<int>(ErrorKind::kDamaged);
+}
+
+}  // namespace
+
+void AddVerifyCommand(CLI::App& app, int& exit_code) {
+  const auto arguments = std::make_shared<VerifyArguments>();
+  arguments->jobs = std::max(1u, std::thread::hardware_concurrency());
+  CLI::App* verify = app.add_subcommand("verify", "Check every byte of an image");
+  verify->footer(kFooter);
+  verify->add_option("IMAGE", arguments->image, "The image file")->required();
+  verify->add_option("-j,--jobs", arguments->jobs, "Threads [one a processor]")
+      ->option_text("N")
+      ->check(CLI::Range(1, 1024));
+  verify->add_flag("--json", arguments->json, "Print the report as JSON");
+  verify->add_flag("-q,--quiet", arguments->quiet, "Print findings only, no progress");
+  verify->callback([arguments, &exit_code] { RunVerify(*arguments, exit_code); });
+}
+
+}  // namespace firn
