@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/help_formatter.h"
 #include "cli/suggest.h"
+#include "cli/text.h"
 #include "firn_version.h"
 #include "format/error.h"
 
@@ -37,7 +38,7 @@ constexpr char kFooter[] =
     "'firn run' fails with 125, else the exit code is the command's.";
 
 int PrintError(const std::string& text) {
-  std::cerr << "firn: error: " << text << std::endl;
+  std::cerr << "firn: error: " << PrintableLines(text) << std::endl;
   return static_cast<int>(ErrorKind::kUsage);
 }
 
@@ -109,6 +110,11 @@ void FlushOutput() {
               "Check where it leads: a full disk, or a pipe that nobody reads.");
 }
 
+void GroupCommands(CLI::App& app) {
+  const auto all = [](CLI::App*) { return true; };
+  for (CLI::App* subcommand : app.get_subcommands(all)) subcommand->group("Commands");
+}
+
 // Returns the exit code for what is no Error; `exit_code` is the callback's.
 int Dispatch(const CommandLine& line, int& exit_code) {
   CLI::App app(kDescription, "firn");
@@ -120,6 +126,7 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddBuildCommand(app, exit_code);
   AddInspectCommand(app, exit_code);
   AddVerifyCommand(app, exit_code);
+  GroupCommands(app);
 
   if (line.own.empty()) {
     std::cerr << app.help();
