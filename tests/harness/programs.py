@@ -10,6 +10,14 @@ import subprocess
 from harness import mounts
 
 
+def installed_version(build_directory):
+    """The project's version, as CMake has it."""
+    for line in (pathlib.Path(build_directory) / "CMakeCache.txt").read_text().splitlines():
+        if line.startswith("CMAKE_PROJECT_VERSION:"):
+            return line.partition("=")[2]
+    raise LookupError("no CMAKE_PROJECT_VERSION in the build tree")
+
+
 class Firn:
     """The command line of a build tree.
 
