@@ -24,6 +24,16 @@ Error Damaged(const std::string& message, uint64_t offset) {
   return Error(ErrorKind::kDamaged, message, kDamagedHint).WithOffset(offset);
 }
 
+// Runs `work`; what it throws gets this offset.
+template <typename Work>
+auto At(uint64_t offset, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    throw error.WithOffset(offset);
+  }
+}
+
 std::vector<std::byte> ReadExactly(int fd, uint64_t offset, uint64_t length) {
   std::vector<std::byte> bytes(length);
   const size_t got = ReadAt(fd, offset, bytes);
@@ -112,16 +122,17 @@ std::optional<Appendix> Appendix::Read(int fd, const std::string& path) {
     const ByteSpan mark = ByteSpan(head).subspan(std::min<uint64_t>(head.size(), kMarkOffset));
     std::optional<Footer> footer;
     if (file_length >= kFirstDataOffset + kFooterLength) {
-      footer = Footer::Decode(ReadExactly(fd, file_length - kFooterLength, kFooterLength));
+      const uint64_t offset = file_length - kFooterLength;
+      footer = At(offset, [&] { return Footer::Decode(ReadExactly(fd, offset, kFooterLength)); });
     }
     if (!HasMark(mark)) {
-      CheckSquashfsHead(head, file_length);
+      Superblock::Decode(head, file_length);  // what is cut short is not foreign
       if (footer || FindEarlierFooter(fd, file_length) != 0) {
         throw Damaged("the file ends in a footer, but the mark is missing", kMarkOffset);
       }
       return std::nullopt;
     }
-    CheckMark(mark);
+    At(kMarkOffset, [&] { CheckMark(mark); });
     if (!footer) throw MissingFooter(fd, file_length);
     CheckFooter(*footer, file_length);
     CoreTable core = ReadCore(fd, *footer);

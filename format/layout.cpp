@@ -69,7 +69,8 @@ std::array<std::byte, kMarkLength> EncodeMark() {
 bool HasMark(ByteSpan bytes) { return StartsWith(bytes, kMarkMagic); }
 
 void CheckMark(ByteSpan bytes) {
-  if (bytes.size() < kMarkLength || !HasMark(bytes)) throw Damaged("the mark is missing");
+  if (!HasMark(bytes)) throw Damaged("the mark is missing");
+  if (bytes.size() < kMarkLength) throw Damaged("the image was cut short inside its mark");
   CheckVersion(LoadLe<uint32_t>(bytes.data() + 8));
   if (LoadLe<uint64_t>(bytes.data() + 24) != Xxh3Of(bytes.first(24))) {
     throw Damaged("the mark's checksum is wrong");
