@@ -10,6 +10,9 @@ namespace firn {
 // The file system type of every Firn mount, as the mount table shows it.
 inline constexpr char kFuseType[] = "fuse.firn";
 
+// The longest read that the kernel asks for in one request, in bytes.
+inline constexpr unsigned kMaxReadLength = 1u << 20;
+
 struct FuseMountOptions {
   std::string source;       // what the mount table shows as source: the image's path
   bool allow_other = true;  // others than the mounter may enter (and within its user namespace)

@@ -1,0 +1,147 @@
+#include "mountd/attachment.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "mountd/fuse_mount.h"
+#include "mountd/mount_table.h"
+#include "mountd/private_mounts.h"
+
+namespace firn {
+namespace {
+
+// Root may have the kernel read ahead as much as one request carries; where it may not be set,
+// the kernel's 128 KiB stay.
+void RaiseReadAhead(const std::string& fuse_mount) {
+  struct stat status {};
+  if (stat(fuse_mount.c_str(), &status) != 0) return;
+  std::ofstream setting("/sys/class/bdi/" + std::to_string(major(status.st_dev)) + ":" +
+                        std::to_string(minor(status.st_dev)) + "/read_ahead_kb");
+  setting << kMaxReadLength / 1024 << std::flush;
+}
+
+}  // namespace
+
+std::unique_ptr<Attachment> Attachment::Mount(const Image& image, const std::string& target,
+                                              const AttachOptions& options) {
+  std::string reason;
+  if (options.view != ViewKind::kDirect) {
+    if (MayMount()) {
+      try {
+        return MountOverlay(image, target, options);
+      } catch (const Error& error) {
+        // What the kernel refuses for an overlay it may allow for FUSE alone.
+        if (options.view || error.kind() != ErrorKind::kSystem) throw;
+        reason = error.message();
+      }
+    } else {
+      reason = "an overlay view takes CAP_SYS_ADMIN";
+      if (options.view) {
+        throw Error(ErrorKind::kSystem, reason,
+                    "Give --view direct, or use 'firn run', which makes one in a user namespace.");
+      }
+    }
+  }
+  std::unique_ptr<Attachment> attachment = MountDirect(image, target, options);
+  attachment->view_reason_ = std::move(reason);
+  return attachment;
+}
+
+std::unique_ptr<Attachment> Attachment::Serve(const Image& image, FileDescriptor fuse,
+                                              const AttachOptions& options) {
+  const ViewKind view = options.view.value_or(ViewKind::kDirect);
+  const RootLayout layout =
+      view == ViewKind::kOverlay ? RootLayout::kImageIsSubdirectory : RootLayout::kImageIsRoot;
+  std::unique_ptr<Attachment> attachment(new Attachment(image, layout, view));
+  attachment->StartSession(std::move(fuse), options.threads);
+  return attachment;
+}
+
+std::unique_ptr<Attachment> Attachment::MountDirect(const Image& image, const std::string& target,
+                                                    const AttachOptions& options) {
+  std::unique_ptr<Attachment> attachment(
+      new Attachment(image, RootLayout::kImageIsRoot, ViewKind::kDirect));
+  FuseMountOptions mount_options{.source = image.path()};
+  FileDescriptor fuse;
+  if (MayMount()) {
+    fuse = OpenFuseDevice();
+    MountFuse(fuse.get(), target, mount_options);
+  } else {
+    fuse = MountThroughFusermount(target, mount_options);
+  }
+  attachment->TakeMount(target);
+  attachment->StartSession(std::move(fuse), options.threads);
+  RaiseReadAhead(target);
+  return attachment;
+}
+
+std::unique_ptr<Attachment> Attachment::MountOverlay(const Image& image, const std::string& target,
+                                                     const AttachOptions& options) {
+  std::unique_ptr<Attachment> attachment(
+      new Attachment(image, RootLayout::kImageIsSubdirectory, ViewKind::kOverlay));
+  const FileDescriptor directory = OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint);
+  FileDescriptor fuse = OpenFuseDevice();
+  // The FUSE mount and the overlay stand in a namespace of their own, at the target's place: the
+  // clone that is moved out keeps them alive, and unmounting that clone ends everything.
+  PrivateMounts mounts;
+  mounts.Run([&] { MountFuse(fuse.get(), target, {.source = image.path()}); });
+  attachment->StartSession(std::move(fuse), options.threads);
+  FileDescriptor view;
+  mounts.Run([&] {
+    RaiseReadAhead(target);
+    view = MakeOverlayView(target, target,
+                           {.image = image.path(), .user_namespace = InUserNamespace()});
+  });
+  MoveView(view, directory);
+  attachment->TakeMount(target);
+  return attachment;
+}
+
+Attachment::~Attachment() {
+  if (target_.empty()) return;
+  try {
+    if (Unmount() == Unmounted::kCovered) {
+      spdlog::warn("{}: another mount covers the image, which stays mounted without firnd",
+                   target_);
+    }
+  } catch (const std::exception& error) {  // a destructor has nobody to tell but the log
+    spdlog::error("cannot clean up: {}", error.what());
+  }
+}
+
+void Attachment::StartSession(FileDescriptor fuse, unsigned threads) {
+  session_ = std::make_unique<Session>(tree_, std::move(fuse), threads);
+  session_->Start();
+}
+
+void Attachment::TakeMount(const std::string& target) {
+  const std::optional<MountEntry> entry = FindMount(ReadMountTable(), target);
+  if (!entry || !entry->IsFirn()) {
+    throw Error(ErrorKind::kMountPoint, "expected the image to be mounted, found it gone")
+        .WithPath(target);
+  }
+  target_ = target;
+  mount_id_ = entry->id;
+}
+
+Attachment::Unmounted Attachment::Unmount() {
+  const std::vector<MountEntry> table = ReadMountTable();
+  const std::optional<MountEntry> top = FindMount(table, target_);
+  if (!top || top->id != mount_id_) {
+    const bool is_covered = std::any_of(
+        table.begin(), table.end(), [this](const auto& entry) { return entry.id == mount_id_; });
+    return is_covered ? Unmounted::kCovered : Unmounted::kGone;
+  }
+  if (UnmountTarget(target_, UnmountMode::kRefuseBusy)) return Unmounted::kGone;
+  UnmountTarget(target_, UnmountMode::kLazy);
+  return Unmounted::kInUse;
+}
+
+}  // namespace firn

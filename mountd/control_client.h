@@ -1,0 +1,18 @@
+#ifndef FIRN_MOUNTD_CONTROL_CLIENT_H_
+#define FIRN_MOUNTD_CONTROL_CLIENT_H_
+
+#include <string>
+#include <vector>
+
+#include "mountd/runtime_directory.h"
+#include "mountd/session_status.h"
+
+namespace firn {
+
+// The sessions whose control sockets the caller may see, in order of mount point. Those that do
+// not answer within a few seconds are left out; sockets that a dead firnd left are removed.
+std::vector<SessionStatus> ListSessions();
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_CONTROL_CLIENT_H_

@@ -1,0 +1,202 @@
+#include "mountd/daemon.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/syslog_sink.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "firn_version.h"
+#include "format/image.h"
+#include "mountd/attachment.h"
+#include "mountd/background.h"
+#include "mountd/mount_point.h"
+#include "mountd/readiness.h"
+#include "mountd/service_loop.h"
+#include "mountd/subprocess.h"
+
+namespace firn {
+namespace {
+
+// Tells a waiting caller, once, how the start went.
+class ReadinessReport {
+ public:
+  explicit ReadinessReport(FileDescriptor fd) : fd_(std::move(fd)) {}
+
+  // False where nobody waits any more.
+  bool Tell(const std::string& line) {
+    const FileDescriptor fd = std::move(fd_);
+    if (!fd.valid()) return true;
+    const std::string message = line + "\n";
+    return write(fd.get(), message.data(), message.size()) == static_cast<ssize_t>(message.size());
+  }
+
+  bool told() const { return !fd_.valid(); }
+
+ private:
+  FileDescriptor fd_;
+};
+
+void SetUpLog(const DaemonOptions& options) {
+  std::shared_ptr<spdlog::logger> logger;
+  if (!options.log_file.empty()) {
+    try {
+      logger = spdlog::basic_logger_mt("firnd", options.log_file);
+    } catch (const spdlog::spdlog_ex& error) {
+      throw Error(ErrorKind::kOutput, std::string("cannot open the log file: ") + error.what(),
+                  "Give another file with --log-file, or leave it out to log to syslog.")
+          .WithPath(options.log_file);
+    }
+  } else if (options.foreground) {
+    logger = spdlog::stderr_logger_mt("firnd");
+  } else {
+    logger = spdlog::syslog_logger_mt("firnd", "firnd", LOG_PID, LOG_DAEMON);
+  }
+  logger->flush_on(spdlog::level::info);
+  if (options.log_file.empty() && !options.foreground) {
+    logger->set_pattern("%v");  // syslog has time and level of its own
+  } else {
+    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z firnd[%P] %l: %v");
+  }
+  spdlog::set_default_logger(logger);
+}
+
+FileDescriptor TakeImage(const DaemonOptions& options) {
+  if (options.image_fd < 0) return OpenFile(options.image, O_RDONLY, ErrorKind::kDamaged);
+  return FileDescriptor(options.image_fd);
+}
+
+void RequireRegularFile(const FileDescriptor& image, const std::string& path) {
+  struct stat status {};
+  if (fstat(image.get(), &status) == 0 && S_ISREG(status.st_mode)) return;
+  throw Error(ErrorKind::kDamaged, "expected a regular file as image, found another kind of file",
+              "Give the file that 'firn build' wrote.")
+      .WithPath(path);
+}
+
+std::unique_ptr<Attachment> Attach(const DaemonOptions& options, const Image& image,
+                                   const std::string& target) {
+  const AttachOptions attach{
+      .view = options.view,
+      .threads = options.threads != 0 ? options.threads : DefaultThreadCount()};
+  if (options.fuse_fd < 0) return Attachment::Mount(image, target, attach);
+  return Attachment::Serve(image, FileDescriptor(options.fuse_fd), attach);
+}
+
+void Serve(const DaemonOptions& options, ReadinessReport& report) {
+  const bool is_job = options.fuse_fd >= 0;
+  const SignalSource signals;
+  const std::string target = is_job ? options.mount_point : CheckMountPoint(options.mount_point);
+  FileDescriptor image_fd = TakeImage(options);
+  RequireRegularFile(image_fd, options.image);
+  BlockCache cache(options.cache_bytes);
+  const std::unique_ptr<const Image> image =
+      Image::Open(std::move(image_fd), options.image, cache, {.allow_foreign = options.foreign});
+  const std::unique_ptr<Attachment> attachment = Attach(options, *image, target);
+  ServiceLoop loop({.image = *image,
+                    .cache = cache,
+                    .attachment = *attachment,
+                    .signals = signals,
+                    .shown_at = target,
+                    .is_job = is_job});
+  const SessionAddress address{
+      .pid = getpid(), .view = attachment->view(), .control = loop.control_path()};
+  if (!report.Tell(FormatReady(address))) {
+    throw Error(ErrorKind::kInterrupted,
+                "the program that started firnd is gone; nothing is mounted");
+  }
+  spdlog::info("serving {} at {} ({} view, {} threads)", options.image, target,
+               ToString(attachment->view()), attachment->session().thread_count());
+  if (!attachment->view_reason().empty()) {
+    spdlog::info("the view is direct: {}", attachment->view_reason());
+  }
+  loop.Run();
+  spdlog::info("{} at {} ended", options.image, target);
+}
+
+// What follows the fork. The error reaches whoever waits, else the log.
+int ServeAndReport(const DaemonOptions& options, ReadinessReport& report) {
+  try {
+    SetUpLog(options);
+    Serve(options, report);
+    return 0;
+  } catch (const Error& error) {
+    if (report.told()) spdlog::error("{}", error.what());
+    report.Tell(FormatFailure(error));
+    if (options.foreground) throw;
+    return error.exit_code();
+  } catch (const std::exception& error) {
+    const Error internal(ErrorKind::kInternal, error.what());
+    if (report.told()) spdlog::error("{}", error.what());
+    report.Tell(FormatFailure(internal));
+    if (options.foreground) throw;
+    return internal.exit_code();
+  }
+}
+
+std::vector<int> GivenDescriptors(const DaemonOptions& options) {
+  std::vector<int> given;
+  for (const int fd : {options.image_fd, options.fuse_fd, options.ready_fd}) {
+    if (fd >= 0) given.push_back(fd);
+  }
+  return given;
+}
+
+void CloseAtExec(const std::vector<int>& descriptors) {
+  for (const int fd : descriptors) {
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+      throw SystemError(ErrorKind::kUsage, errno,
+                        "expected an open descriptor, found number " + std::to_string(fd));
+    }
+  }
+}
+
+DaemonOptions WithAbsolutePaths(DaemonOptions options) {
+  for (std::string* path : {&options.image, &options.mount_point, &options.log_file}) {
+    if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal().string();
+  }
+  return options;
+}
+
+}  // namespace
+
+int RunDaemon(const DaemonOptions& given) {
+  const DaemonOptions options = WithAbsolutePaths(given);
+  CloseAtExec(GivenDescriptors(options));
+  CloseOtherDescriptors(GivenDescriptors(options));
+  signal(SIGPIPE, SIG_IGN);
+  FileDescriptor ready(options.ready_fd);
+  if (options.foreground) {
+    ReadinessReport report(std::move(ready));
+    return ServeAndReport(options, report);
+  }
+  Pipe own;
+  if (!ready.valid()) {
+    own = MakePipe();
+    ready = std::move(own.write_end);
+  }
+  if (ForkIntoBackground()) {
+    own.read_end.Close();
+    ReadinessReport report(std::move(ready));
+    return ServeAndReport(options, report);
+  }
+  ready.Close();
+  if (own.read_end.valid()) ParseReadiness(ReadLine(own.read_end.get()));
+  return 0;
+}
+
+}  // namespace firn

@@ -1,0 +1,37 @@
+#ifndef FIRN_MOUNTD_DAEMON_H_
+#define FIRN_MOUNTD_DAEMON_H_
+
+#include <cstddef>
+#include <optional>
+#include <string>
+
+#include "mountd/view.h"
+
+namespace firn {
+
+inline constexpr size_t kDefaultCacheBytes = size_t{64} << 20;
+
+// What firnd is asked to do. Descriptors are the process's own, -1 where there is none.
+struct DaemonOptions {
+  std::string image;        // path; with image_fd, for messages and the mount table only
+  int image_fd = -1;        // the image, opened for reading
+  int fuse_fd = -1;         // a FUSE mount to serve, instead of mounting
+  std::string mount_point;  // with fuse_fd: where the job sees the image
+  bool foreign = false;
+  std::optional<ViewKind> view;
+  size_t cache_bytes = kDefaultCacheBytes;
+  unsigned threads = 0;  // 0: DefaultThreadCount()
+  int ready_fd = -1;     // where to tell readiness
+  std::string log_file;  // empty: standard error in the foreground, syslog in the background
+  bool foreground = false;
+};
+
+// Mounts and serves. In the foreground it returns when the file system is unmounted and its last
+// user gone; in the background it returns in the calling process as soon as firnd is ready (with
+// ready_fd: at once), and in the daemon as in the foreground. Returns the exit code. Throws what
+// hinders it; in the background only what the daemon told before it was ready.
+int RunDaemon(const DaemonOptions& options);
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_DAEMON_H_

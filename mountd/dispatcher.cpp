@@ -1,0 +1,105 @@
+#include "mountd/dispatcher.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <new>
+#include <tuple>
+
+#include "mountd/fuse_mount.h"
+#include "mountd/operations/operations.h"
+
+namespace firn {
+namespace {
+
+constexpr unsigned kMaxBackground = 64;  // requests of read-ahead under way at once
+
+template <size_t N>
+struct Name {
+  consteval Name(const char (&text)[N]) { std::copy_n(text, N, letters.begin()); }
+  std::array<char, N> letters{};
+};
+
+// Turns a Reply… function into a handler for libfuse.
+template <auto Reply, Name kName>
+struct Guarded;
+
+template <typename... Arguments, void (*Reply)(const Tree&, fuse_req_t, Arguments...), Name kName>
+struct Guarded<Reply, kName> {
+  static void Handle(fuse_req_t request, Arguments... arguments) noexcept {
+    auto& dispatcher = *static_cast<Dispatcher*>(fuse_req_userdata(request));
+    try {
+      Reply(dispatcher.tree(), request, arguments...);
+    } catch (...) {
+      const NodeId node = std::get<0>(std::tuple(arguments...));
+      fuse_reply_err(request, dispatcher.AnswerForException(kName.letters.data(), node));
+    }
+  }
+};
+
+void HandleInit(void*, fuse_conn_info* connection) {
+  // No READDIRPLUS_AUTO: what lists a directory of an environment looks at its entries next. No
+  // AUTO_INVAL_DATA: no file changes behind the kernel's back.
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_AUTO_INVAL_DATA);
+  connection->want |=
+      connection->capable &
+      (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
+       FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT);
+  // As the mount options have it.
+  connection->max_read = kMaxReadLength;
+  connection->max_background = kMaxBackground;
+}
+
+fuse_lowlevel_ops MakeOperations() {
+  fuse_lowlevel_ops operations{};
+  operations.init = HandleInit;
+  operations.lookup = Guarded<ReplyLookup, "lookup">::Handle;
+  operations.forget = Guarded<ReplyForget, "forget">::Handle;
+  operations.forget_multi = Guarded<ReplyForgetMulti, "forget">::Handle;
+  operations.getattr = Guarded<ReplyGetAttributes, "getattr">::Handle;
+  operations.readlink = Guarded<ReplyReadLink, "readlink">::Handle;
+  operations.open = Guarded<ReplyOpen, "open">::Handle;
+  operations.opendir = Guarded<ReplyOpenDirectory, "opendir">::Handle;
+  operations.read = Guarded<ReplyRead, "read">::Handle;
+  operations.readdir = Guarded<ReplyReadDirectory, "readdir">::Handle;
+  operations.readdirplus = Guarded<ReplyReadDirectoryPlus, "readdirplus">::Handle;
+  operations.statfs = Guarded<ReplyStatFs, "statfs">::Handle;
+  return operations;
+}
+
+}  // namespace
+
+int Dispatcher::AnswerForException(const char* operation, NodeId node) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    (error.kind() == ErrorKind::kDamaged ? errors_.damaged : errors_.other)
+        .fetch_add(1, std::memory_order_relaxed);
+    Log(operation, node, error.what());
+    return EIO;
+  } catch (const std::bad_alloc&) {
+    errors_.memory.fetch_add(1, std::memory_order_relaxed);
+    Log(operation, node, "out of memory");
+    return ENOMEM;
+  } catch (const std::exception& error) {
+    errors_.other.fetch_add(1, std::memory_order_relaxed);
+    Log(operation, node, error.what());
+    return EIO;
+  }
+}
+
+void Dispatcher::Log(const char* operation, NodeId node, const char* what) {
+  const std::optional<uint64_t> left_out = log_limiter_.Admit(RateLimiter::Clock::now());
+  if (!left_out) return;
+  if (*left_out != 0) spdlog::error("{} errors like the following were not logged", *left_out);
+  spdlog::error("{} of inode {} fails: {}", operation, static_cast<uint32_t>(node), what);
+}
+
+const fuse_lowlevel_ops& Dispatcher::Operations() {
+  static const fuse_lowlevel_ops operations = MakeOperations();
+  return operations;
+}
+
+}  // namespace firn

@@ -1,0 +1,36 @@
+#ifndef FIRN_MOUNTD_DISPATCHER_H_
+#define FIRN_MOUNTD_DISPATCHER_H_
+
+#include "mountd/error_counters.h"
+#include "mountd/fuse.h"
+#include "mountd/rate_limiter.h"
+#include "mountd/tree.h"
+
+namespace firn {
+
+// What every request of a session sees; libfuse's "userdata". Thread-safe.
+class Dispatcher {
+ public:
+  explicit Dispatcher(const Tree& tree) : tree_(tree) {}
+
+  const Tree& tree() const { return tree_; }
+  const ErrorCounters& errors() const { return errors_; }
+
+  // The errno value to answer with for the exception being handled, which is counted and logged.
+  // `operation` and `node` are for the log.
+  int AnswerForException(const char* operation, NodeId node);
+
+  // libfuse's table of handlers; each takes a Dispatcher as userdata, and no exception leaves it.
+  static const fuse_lowlevel_ops& Operations();
+
+ private:
+  void Log(const char* operation, NodeId node, const char* what);
+
+  const Tree& tree_;
+  ErrorCounters errors_;
+  RateLimiter log_limiter_{20, std::chrono::seconds(10)};
+};
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_DISPATCHER_H_

@@ -1,0 +1,18 @@
+#ifndef FIRN_MOUNTD_ERROR_COUNTERS_H_
+#define FIRN_MOUNTD_ERROR_COUNTERS_H_
+
+#include <atomic>
+#include <cstdint>
+
+namespace firn {
+
+// Requests that were answered with an error because something went wrong, by what did.
+struct ErrorCounters {
+  std::atomic<uint64_t> damaged{0};  // bytes of the image are not what they must be
+  std::atomic<uint64_t> memory{0};   // allocation failed
+  std::atomic<uint64_t> other{0};    // the image cannot be read, and everything else
+};
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_ERROR_COUNTERS_H_

@@ -1,0 +1,112 @@
+#include "mountd/runtime_directory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "mountd/fuse_mount.h"
+
+namespace firn {
+namespace {
+
+constexpr char kRootsDirectory[] = "/run/firn";
+constexpr std::string_view kTemporaryPrefix = "/tmp/firn-";
+
+bool IsRoot() { return geteuid() == 0 && !InUserNamespace(); }
+
+std::string OwnPath() {
+  if (IsRoot()) return kRootsDirectory;
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  if (runtime != nullptr && runtime[0] == '/') return std::string(runtime) + "/firn";
+  return std::string(kTemporaryPrefix) + std::to_string(geteuid());
+}
+
+std::optional<uid_t> ParseUid(std::string_view digits) {
+  uid_t uid = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), uid);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return uid;
+}
+
+// Directories of ordinary users, as root finds them: each with the uid that its name tells.
+std::vector<std::pair<std::string, uid_t>> UsersPaths() {
+  std::vector<std::pair<std::string, uid_t>> paths;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/run/user", ignored)) {
+    const std::optional<uid_t> uid = ParseUid(entry.path().filename().string());
+    if (uid) paths.emplace_back(entry.path().string() + "/firn", *uid);
+  }
+  for (const auto& entry : std::filesystem::directory_iterator("/tmp", ignored)) {
+    const std::string path = entry.path().string();
+    if (!path.starts_with(kTemporaryPrefix)) continue;
+    const std::optional<uid_t> uid = ParseUid(path.substr(kTemporaryPrefix.size()));
+    if (uid) paths.emplace_back(path, *uid);
+  }
+  return paths;
+}
+
+}  // namespace
+
+std::optional<RuntimeDirectory> RuntimeDirectory::Open(const std::string& path, uid_t owner,
+                                                       std::string& refusal) {
+  FileDescriptor fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status {};
+  if (!fd.valid() || fstat(fd.get(), &status) != 0) {
+    refusal = std::generic_category().message(errno);
+    return std::nullopt;
+  }
+  if (status.st_uid != owner) {
+    refusal = "expected uid " + std::to_string(owner) + " as owner, found " +
+              std::to_string(status.st_uid);
+    return std::nullopt;
+  }
+  if ((status.st_mode & 077) != 0) {
+    refusal = "expected mode 0700, found one that lets others in";
+    return std::nullopt;
+  }
+  return RuntimeDirectory(path, std::move(fd), owner);
+}
+
+RuntimeDirectory RuntimeDirectory::MakeOwn() {
+  const std::string path = OwnPath();
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+    throw SystemError(ErrorKind::kSystem, errno, "cannot make the directory for control sockets",
+                      "Set XDG_RUNTIME_DIR to a directory of your own, or ask the site for one.")
+        .WithPath(path);
+  }
+  std::string refusal;
+  std::optional<RuntimeDirectory> directory = Open(path, geteuid(), refusal);
+  if (!directory) {
+    throw Error(ErrorKind::kSystem, "cannot use the directory for control sockets: " + refusal,
+                "Remove it, or set XDG_RUNTIME_DIR to a directory of your own.")
+        .WithPath(path);
+  }
+  return std::move(*directory);
+}
+
+std::vector<RuntimeDirectory> RuntimeDirectory::FindAll() {
+  std::vector<std::pair<std::string, uid_t>> candidates = {{OwnPath(), geteuid()}};
+  if (IsRoot()) {
+    for (auto& candidate : UsersPaths()) candidates.push_back(std::move(candidate));
+  }
+  std::vector<RuntimeDirectory> found;
+  for (const auto& [path, owner] : candidates) {
+    std::string refusal;
+    if (auto directory = Open(path, owner, refusal)) found.push_back(std::move(*directory));
+  }
+  return found;
+}
+
+std::string RuntimeDirectory::ShortPathOf(const std::string& name) const {
+  return "/proc/self/fd/" + std::to_string(fd_.get()) + "/" + name;
+}
+
+}  // namespace firn

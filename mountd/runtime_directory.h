@@ -1,0 +1,48 @@
+#ifndef FIRN_MOUNTD_RUNTIME_DIRECTORY_H_
+#define FIRN_MOUNTD_RUNTIME_DIRECTORY_H_
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/file.h"
+
+namespace firn {
+
+// A directory of mode 0700 where the control sockets of one user's sessions lie: /run/firn for
+// root, else $XDG_RUNTIME_DIR/firn or /tmp/firn-UID.
+class RuntimeDirectory {
+ public:
+  // The caller's own, made where it is missing. Throws kSystem where it cannot be made, or is not
+  // the caller's alone.
+  static RuntimeDirectory MakeOwn();
+
+  // Those that exist and whose sessions the caller may see: its own, for root those of every user.
+  // What is not one user's alone is left out.
+  static std::vector<RuntimeDirectory> FindAll();
+
+  const std::string& path() const { return path_; }
+  int fd() const { return fd_.get(); }
+  uid_t owner() const { return owner_; }
+
+  // A path of an entry that is short enough for a socket's address, however long path() is.
+  std::string ShortPathOf(const std::string& name) const;
+
+ private:
+  RuntimeDirectory(std::string path, FileDescriptor fd, uid_t owner)
+      : path_(std::move(path)), fd_(std::move(fd)), owner_(owner) {}
+
+  // Nothing where it is missing or not `owner`'s alone; then `refusal` says why.
+  static std::optional<RuntimeDirectory> Open(const std::string& path, uid_t owner,
+                                              std::string& refusal);
+
+  std::string path_;
+  FileDescriptor fd_;
+  uid_t owner_;
+};
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_RUNTIME_DIRECTORY_H_

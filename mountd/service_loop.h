@@ -1,0 +1,64 @@
+#ifndef FIRN_MOUNTD_SERVICE_LOOP_H_
+#define FIRN_MOUNTD_SERVICE_LOOP_H_
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "format/image.h"
+#include "mountd/attachment.h"
+#include "mountd/control_server.h"
+#include "mountd/session_status.h"
+
+namespace firn {
+
+// SIGTERM, SIGINT and SIGHUP as something to poll; blocked in this thread and those that it starts.
+class SignalSource {
+ public:
+  // Throws kInternal.
+  SignalSource();
+  int fd() const { return fd_.get(); }
+  // The number of a signal that came, 0 where none did.
+  int Take() const;
+
+ private:
+  FileDescriptor fd_;
+};
+
+// What the main thread of firnd does while others serve: signals, the control socket, the end.
+class ServiceLoop {
+ public:
+  struct Parts {
+    const Image& image;
+    const BlockCache& cache;
+    Attachment& attachment;
+    const SignalSource& signals;
+    std::string shown_at;  // the mount point; of a job, where it sees the image
+    bool is_job = false;   // then signals are ignored: a job's own handlers may still need files
+  };
+
+  // Opens the control socket. Throws kSystem.
+  explicit ServiceLoop(Parts parts);
+
+  std::string control_path() const { return control_.path(); }
+
+  // Returns when the session has ended: unmounted and the last user gone, or at the second signal
+  // (the first one unmounts).
+  void Run();
+
+ private:
+  // True where the loop is to end.
+  bool HandleSignals();
+  std::string Answer(std::string_view request) const;
+  SessionStatus Status() const;
+
+  const Parts parts_;
+  const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+  const std::chrono::steady_clock::time_point started_steady_ = std::chrono::steady_clock::now();
+  int signals_seen_ = 0;
+  ControlServer control_;
+};
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_SERVICE_LOOP_H_

@@ -1,0 +1,55 @@
+#ifndef FIRN_MOUNTD_TREE_H_
+#define FIRN_MOUNTD_TREE_H_
+
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include "format/image.h"
+
+namespace firn {
+
+// What a FUSE superblock names an inode by, and the st_ino that programs see.
+using NodeId = uint64_t;
+inline constexpr NodeId kRootNode = 1;  // fixed by the protocol
+
+// Where the image's root stands in the session's FUSE root.
+enum class RootLayout {
+  kImageIsRoot,         // it is the FUSE root
+  kImageIsSubdirectory  // it is the one entry, kImageDirectory, of the FUSE root (see view.h)
+};
+
+// An image as a FUSE superblock shows it: which node is which inode. Node ids are computed, never
+// stored: 1 is the FUSE root, any other (slot 1) << 32 | inode number. Thread-safe.
+class Tree {
+ public:
+  Tree(const Image& image, RootLayout layout) : image_(image), layout_(layout) {}
+
+  const Image& image() const { return image_; }
+
+  // Is this the FUSE root above the image's root, which has no inode?
+  bool IsAboveImage(NodeId node) const {
+    return node == kRootNode && layout_ == RootLayout::kImageIsSubdirectory;
+  }
+
+  NodeId NodeOf(InodeNumber inode) const;
+  // Any node but that above the image. Throws kInternal for an id that NodeOf() never gave.
+  InodeNumber InodeOf(NodeId node) const;
+  Inode GetInode(NodeId node) const { return image_.GetInode(InodeOf(node)); }
+
+  struct stat StatOf(const Inode& inode) const;
+  struct stat StatAboveImage() const;
+
+ private:
+  const Image& image_;
+  const RootLayout layout_;
+};
+
+// Names from an image are not trusted. May this one be handed to the kernel: not empty, at most 255
+// bytes, not "." or "..", without '/' and NUL?
+bool IsSafeName(std::string_view name);
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_TREE_H_

@@ -1,0 +1,107 @@
+#include "mountd/view.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "mountd/mount_table.h"
+
+namespace firn {
+namespace {
+
+Error RefusedView(int error_number, std::string_view what, const std::string& path) {
+  return SystemError(ErrorKind::kSystem, error_number, what,
+                     "A view through overlayfs takes the kernel's overlay file system, in a user "
+                     "namespace Linux 5.11 or later; --view direct does without.")
+      .WithPath(path);
+}
+
+// A small file system for the directories that the overlay needs, gone with this object: the
+// mounts in it live on in what was cloned from them.
+class Scratch {
+ public:
+  explicit Scratch(std::string path) : path_(std::move(path)) {
+    if (mount("firn", path_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+              "size=64k,mode=0700") != 0) {
+      throw RefusedView(errno, "cannot mount a tmpfs to make the view in", path_);
+    }
+  }
+  ~Scratch() { umount2(path_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  std::string MakeDirectory(const char* name) const {
+    const std::string path = path_ + "/" + name;
+    if (mkdir(path.c_str(), 0700) != 0) {
+      throw SystemError(ErrorKind::kSystem, errno, "cannot make a directory").WithPath(path);
+    }
+    return path;
+  }
+
+ private:
+  std::string path_;
+};
+
+FileDescriptor OpenDirectory(const std::string& path, ErrorKind kind) {
+  return OpenFile(path, O_PATH | O_DIRECTORY, kind);
+}
+
+// Paths in overlayfs' options would need escapes, which differ between kernels; these do not.
+std::string DescriptorPath(const FileDescriptor& fd) {
+  return "/proc/self/fd/" + std::to_string(fd.get());
+}
+
+FileDescriptor CloneMount(int directory, const std::string& path) {
+  FileDescriptor clone(
+      open_tree(directory, path.c_str(), OPEN_TREE_CLONE | static_cast<unsigned>(O_CLOEXEC)));
+  if (!clone.valid()) throw RefusedView(errno, "cannot clone the mount of the view", path);
+  return clone;
+}
+
+}  // namespace
+
+std::string_view ToString(ViewKind view) {
+  return view == ViewKind::kOverlay ? "overlay" : "direct";
+}
+
+FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
+                               const ViewOptions& options) {
+  const FileDescriptor fuse_root = OpenDirectory(fuse_mount, ErrorKind::kSystem);
+  const Scratch room(scratch);
+  const FileDescriptor empty = OpenDirectory(room.MakeDirectory("empty"), ErrorKind::kSystem);
+  const std::string merged = room.MakeDirectory("merged");
+  const std::string source = std::string(kViewSourcePrefix) + options.image;
+  std::string data = "lowerdir=" + DescriptorPath(fuse_root) + ":" + DescriptorPath(empty);
+  if (options.user_namespace) data += ",userxattr";
+  if (mount(source.c_str(), merged.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV,
+            data.c_str()) != 0) {
+    throw RefusedView(errno, "the kernel refuses an overlay view", fuse_mount);
+  }
+  return CloneMount(AT_FDCWD, merged + "/" + std::string(kImageDirectory));
+}
+
+FileDescriptor MakeDirectView(const std::string& fuse_mount) {
+  const FileDescriptor fuse_root = OpenDirectory(fuse_mount, ErrorKind::kSystem);
+  return CloneMount(fuse_root.get(), std::string(kImageDirectory));
+}
+
+void MoveView(const FileDescriptor& view, const FileDescriptor& target) {
+  if (move_mount(view.get(), "", target.get(), "",
+                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
+    throw SystemError(ErrorKind::kMountPoint, errno, "cannot mount the view here");
+  }
+}
+
+void PlaceOverlayView(const std::string& fuse_mount, const std::string& target,
+                      const ViewOptions& options) {
+  const FileDescriptor directory = OpenDirectory(target, ErrorKind::kMountPoint);
+  MoveView(MakeOverlayView(fuse_mount, target, options), directory);
+}
+
+void PlaceDirectView(const std::string& fuse_mount, const std::string& target) {
+  MoveView(MakeDirectView(fuse_mount), OpenDirectory(target, ErrorKind::kMountPoint));
+}
+
+}  // namespace firn
