@@ -66,7 +66,7 @@ std::string PrintableLines(std::string_view text) { return Escape(text, /*keep_l
 
 std::string Grouped(uint64_t number) {
   std::string digits = std::to_string(number);
-  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, 1, ',');
   return digits;
 }
 
