@@ -24,7 +24,7 @@ json ToJson(const SessionStatus& status) {
           {"name", OrNull(status.name)},
           {"prefix", OrNull(status.prefix)},
           {"foreign", status.foreign},
-          {"mountpoint", status.mount_point},
+          {"mount_point", status.mount_point},
           {"job", status.job},
           {"view", status.view},
           {"view_reason", OrNull(status.view_reason)},
@@ -54,7 +54,7 @@ SessionStatus SessionStatusFrom(const json& object) {
     Take(object, "name", status.name);
     Take(object, "prefix", status.prefix);
     Take(object, "foreign", status.foreign);
-    Take(object, "mountpoint", status.mount_point);
+    Take(object, "mount_point", status.mount_point);
     Take(object, "job", status.job);
     Take(object, "view", status.view);
     Take(object, "view_reason", status.view_reason);

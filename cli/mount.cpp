@@ -1,0 +1,67 @@
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/commands.h"
+#include "cli/image_file.h"
+#include "cli/session_options.h"
+#include "cli/text.h"
+#include "format/error.h"
+#include "mountd/launch.h"
+#include "mountd/mount_point.h"
+
+namespace firn {
+namespace {
+
+constexpr char kFooter[] =
+    "Returns when the image can be used. firnd serves it in the background until it is unmounted.\n"
+    "Root's mounts are for everybody; an ordinary user's, made through fusermount3, for that user\n"
+    "alone.\n"
+    "\n"
+    "Examples:\n"
+    "  firn mount science.firn /mnt/science\n"
+    "  firn mount --foreign tools.sqfs /mnt/tools     a SquashFS file made by mksquashfs\n"
+    "  firn unmount /mnt/science";
+
+struct MountOptions {
+  std::string image;
+  std::string directory;
+  SessionOptions session;
+  bool json = false;
+};
+
+void Mount(const MountOptions& options) {
+  const FileDescriptor image = OpenImageFile(options.image);
+  const std::string name = std::filesystem::absolute(options.image).lexically_normal().string();
+  const std::string directory = CheckMountPoint(options.directory);
+  const SessionAddress session =
+      LaunchSession(image, name, directory, options.session.ToLaunchOptions());
+  if (options.json) {
+    const nlohmann::ordered_json json = {{"image", name},
+                                         {"mount_point", directory},
+                                         {"view", ToString(session.view)},
+                                         {"pid", session.pid},
+                                         {"control", session.control}};
+    std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  } else {
+    std::cout << Printable(name) << " is mounted at " << Printable(directory) << " ("
+              << ToString(session.view) << " view, firnd " << session.pid << ")\n";
+  }
+}
+
+}  // namespace
+
+void AddMountCommand(CLI::App& app, int&) {
+  const auto options = std::make_shared<MountOptions>();
+  CLI::App* mount = app.add_subcommand("mount", "Show an image at a directory");
+  mount->footer(kFooter);
+  mount->add_option("IMAGE", options->image, "Image file")->required();
+  mount->add_option("DIR", options->directory, "Empty directory to show it at")->required();
+  AddSessionOptions(*mount, options->session);
+  mount->add_flag("--json", options->json, "Print what was mounted as JSON");
+  mount->callback([options] { Mount(*options); });
+}
+
+}  // namespace firn

@@ -1,0 +1,77 @@
+#include "mountd/unmount.h"
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "format/file.h"
+#include "mountd/control_client.h"
+#include "mountd/fuse_mount.h"
+#include "mountd/mount_point.h"
+#include "mountd/mount_table.h"
+
+namespace firn {
+namespace {
+
+constexpr std::chrono::seconds kPatience{10};
+
+// The process that serves a mount, held so that its number cannot come to mean another one.
+struct Server {
+  pid_t pid = 0;
+  FileDescriptor process;  // none where it is gone, or hidden from the caller
+};
+
+Server FindServer(const std::string& target) {
+  Server server;
+  for (const SessionStatus& session : ListSessions()) {
+    if (session.mount_point != target || session.job) continue;
+    server.pid = session.pid;
+    server.process = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, session.pid, 0)));
+  }
+  return server;
+}
+
+bool WaitForEnd(const Server& server) {
+  if (!server.process.valid()) return true;
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd entry{server.process.get(), POLLIN, 0};
+    const int ready = poll(&entry, 1, left.count() > 0 ? static_cast<int>(left.count()) : 0);
+    if (ready > 0) return true;
+    if (ready == 0) return false;
+    if (errno != EINTR) throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
+  }
+}
+
+}  // namespace
+
+UnmountResult UnmountImage(const std::string& directory, bool lazy) {
+  UnmountResult result{.target = ResolveMountTarget(directory), .serving = std::nullopt};
+  const std::optional<MountEntry> mounted = FindMount(ReadMountTable(), result.target);
+  if (!mounted) {
+    throw Error(ErrorKind::kMountPoint, "nothing is mounted here",
+                "'firn status' shows what is mounted where.")
+        .WithPath(result.target);
+  }
+  if (!mounted->IsFirn()) {
+    throw Error(ErrorKind::kMountPoint,
+                "expected an image of Firn, found a mount of type " + mounted->type,
+                "Use umount for it.")
+        .WithPath(result.target);
+  }
+  const Server server = FindServer(result.target);
+  if (!UnmountTarget(result.target, lazy ? UnmountMode::kLazy : UnmountMode::kRefuseBusy)) {
+    throw Error(ErrorKind::kMountPoint, "the image is in use",
+                "End what uses it ('fuser -vm " + result.target + "' lists that), or give --lazy.")
+        .WithPath(result.target);
+  }
+  if (!lazy && !WaitForEnd(server)) result.serving = server.pid;
+  return result;
+}
+
+}  // namespace firn
