@@ -64,15 +64,15 @@ DataWriter::~DataWriter() {
   sqfs_block_processor_sync(processor_.get());
 }
 
-DataWriter::AddedFile DataWriter::AddFile(SourceFile& source, std::string_view name,
+DataWriter::AddedFile DataWriter::AddFile(SourceFile& source,
                                           const std::function<void(uint64_t)>& tick) {
   AddedFile added =
-      source.size() <= block_size_ ? AddSmallFile(source, name, tick) : AddLargeFile(source, tick);
+      source.size() <= block_size_ ? AddSmallFile(source, tick) : AddLargeFile(source, tick);
   source.CheckUnchanged();
   return added;
 }
 
-DataWriter::AddedFile DataWriter::AddSmallFile(SourceFile& source, std::string_view name,
+DataWriter::AddedFile DataWriter::AddSmallFile(SourceFile& source,
                                                const std::function<void(uint64_t)>& tick) {
   const ByteSpan content = source.Read(buffer_);
   tick(content.size());
@@ -80,11 +80,7 @@ DataWriter::AddedFile DataWriter::AddSmallFile(SourceFile& source, std::string_v
   if (const std::optional<size_t> equal = FindEqual(digest)) return {*equal, digest, true};
   const size_t layout = NewLayout(content.size());
   layout_of_.emplace(digest, layout);
-  if (content.size() == block_size_ || (!content.empty() && IsZero(content))) {
-    SubmitBlock(layout, content);
-  } else if (!content.empty()) {
-    PackFragment(layout, content, name);
-  }
+  StorePart(layout, content);
   return {layout, digest, false};
 }
 
@@ -108,7 +104,7 @@ DataWriter::AddedFile DataWriter::AddLargeFile(SourceFile& source,
     if (block.empty()) break;
     tick(block.size());
     sha256.Update(block);
-    SubmitBlock(layout, block);
+    StorePart(layout, block);
   }
   const Digest digest = sha256.Finish();
   layout_of_.emplace(digest, layout);
@@ -137,21 +133,25 @@ size_t DataWriter::NewLayout(uint64_t size) {
   return layouts_.size() - 1;
 }
 
+void DataWriter::StorePart(size_t layout, ByteSpan bytes) {
+  if (bytes.empty()) return;
+  // Zeros become a hole, which only a block can be.
+  if (bytes.size() == block_size_ || IsZero(bytes)) {
+    SubmitBlock(layout, bytes);
+  } else {
+    PackFragment(layout, bytes);
+  }
+}
+
 void DataWriter::SubmitBlock(size_t layout, ByteSpan bytes) {
   std::vector<uint32_t>& sizes = layouts_[layout].block_sizes;
   sizes.push_back(0);
   Submit({.is_fragment_block = false, .owner = layout, .block = sizes.size() - 1}, 0, bytes);
 }
 
-size_t DataWriter::FragmentClass(std::string_view name) {
-  if (name.ends_with(".pyc")) return 0;
-  if (name.ends_with(".py")) return 1;
-  return 2;
-}
-
-void DataWriter::PackFragment(size_t layout, ByteSpan bytes, std::string_view name) {
-  FragmentBlock& block = fragment_blocks_[FragmentClass(name)];
-  if (block.bytes.size() + bytes.size() > block_size_) FlushFragmentBlock(block);
+void DataWriter::PackFragment(size_t layout, ByteSpan bytes) {
+  FragmentBlock& block = fragment_block_;
+  if (block.bytes.size() + bytes.size() > block_size_) FlushFragmentBlock();
   if (block.bytes.empty()) {
     block.bytes.reserve(block_size_);
     output_.Check(sqfs_frag_table_append(fragment_table_.get(), 0, 0, &block.index),
@@ -162,11 +162,12 @@ void DataWriter::PackFragment(size_t layout, ByteSpan bytes, std::string_view na
   block.bytes.insert(block.bytes.end(), bytes.begin(), bytes.end());
 }
 
-void DataWriter::FlushFragmentBlock(FragmentBlock& block) {
-  if (block.bytes.empty()) return;
-  // Zeros at the seams could make it all zeros, and a fragment block cannot be a hole.
-  Submit({.is_fragment_block = true, .owner = block.index}, SQFS_BLK_IGNORE_SPARSE, block.bytes);
-  block.bytes.clear();
+void DataWriter::FlushFragmentBlock() {
+  if (fragment_block_.bytes.empty()) return;
+  // Never a hole: those are in inodes' lists only.
+  Submit({.is_fragment_block = true, .owner = fragment_block_.index}, SQFS_BLK_IGNORE_SPARSE,
+         fragment_block_.bytes);
+  fragment_block_.bytes.clear();
 }
 
 void DataWriter::Submit(const Pending& pending, uint32_t flags, ByteSpan bytes) {
@@ -203,7 +204,7 @@ void DataWriter::Store(uint32_t flags, ByteSpan bytes, uint64_t& location) {
 }
 
 void DataWriter::Finish() {
-  for (FragmentBlock& block : fragment_blocks_) FlushFragmentBlock(block);
+  FlushFragmentBlock();
   output_.Check(sqfs_block_processor_finish(processor_.get()), "file contents");
   CheckCompressor(compressor_);
 }

@@ -5,13 +5,11 @@
 #include <sqfs/block_writer.h>
 #include <sqfs/frag_table.h>
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <optional>
-#include <string_view>
 #include <unordered_set>
 #include <vector>
 
@@ -41,7 +39,8 @@ struct StoredBlock {
   uint64_t length = 0;
 };
 
-// Writes the contents of files: cuts them into blocks, packs the small ones together, stores equal
+// Writes the contents of files: cuts them into blocks, packs small files and the tails of large
+// ones together (tails in blocks of their own make an image 0.05 to 0.2 % larger), stores equal
 // files once, and has libsquashfs' block processor compress on all cores. What is written depends
 // on the files and their order only. Not thread-safe.
 //
@@ -63,10 +62,8 @@ class DataWriter {
     Digest digest;
     bool duplicate = false;
   };
-  // `name` only steers what is packed together. `tick` is called with the number of bytes that
-  // were read since the last call.
-  AddedFile AddFile(SourceFile& source, std::string_view name,
-                    const std::function<void(uint64_t)>& tick);
+  // `tick` is called with the number of bytes that were read since the last call.
+  AddedFile AddFile(SourceFile& source, const std::function<void(uint64_t)>& tick);
 
   // Writes what is still open; no file may be added after it.
   void Finish();
@@ -87,26 +84,26 @@ class DataWriter {
     size_t owner;      // layout, or index in the fragment table
     size_t block = 0;  // place in the layout's list
   };
+  // The one that is being filled. One for all kinds of files: a module and its .pyc have their
+  // strings in common, and in blocks of their own kind they compress 0.2 % worse.
   struct FragmentBlock {
     uint32_t index = 0;
     std::vector<std::byte> bytes;  // empty: none begun
   };
 
-  AddedFile AddSmallFile(SourceFile& source, std::string_view name,
-                         const std::function<void(uint64_t)>& tick);
+  AddedFile AddSmallFile(SourceFile& source, const std::function<void(uint64_t)>& tick);
   AddedFile AddLargeFile(SourceFile& source, const std::function<void(uint64_t)>& tick);
   Digest HashContent(SourceFile& source, const std::function<void(uint64_t)>& tick);
   std::optional<size_t> FindEqual(const Digest& digest) const;
   size_t NewLayout(uint64_t size);
+  // A whole block, or the last, shorter part of a file.
+  void StorePart(size_t layout, ByteSpan bytes);
   void SubmitBlock(size_t layout, ByteSpan bytes);
-  void PackFragment(size_t layout, ByteSpan bytes, std::string_view name);
-  void FlushFragmentBlock(FragmentBlock& block);
+  void PackFragment(size_t layout, ByteSpan bytes);
+  void FlushFragmentBlock();
   void Submit(const Pending& pending, uint32_t flags, ByteSpan bytes);
   // The block processor's call for the next finished block.
   void Store(uint32_t flags, ByteSpan bytes, uint64_t& location);
-
-  static constexpr size_t kFragmentClasses = 3;
-  static size_t FragmentClass(std::string_view name);
 
   SquashfsOutput& output_;
   GuardedCompressor& compressor_;
@@ -117,7 +114,7 @@ class DataWriter {
   bool dropping_ = false;
 
   std::vector<std::byte> buffer_;
-  std::array<FragmentBlock, kFragmentClasses> fragment_blocks_;
+  FragmentBlock fragment_block_;
   std::deque<Pending> pending_;
   std::deque<FileLayout> layouts_;
   std::map<Digest, size_t> layout_of_;

@@ -81,7 +81,7 @@ void WriteContents(DataWriter& data, TreeInodes& inodes, const ImageWriterOption
     const std::string place = node.RelativePath();
     SourceFile source(options.source_directory, node.source_path.empty() ? place : node.source_path,
                       options.source_name + "/" + place, node.stamp);
-    const DataWriter::AddedFile added = data.AddFile(source, node.name, tick);
+    const DataWriter::AddedFile added = data.AddFile(source, tick);
     layouts.push_back(added.layout);
     part.digests.push_back(added.digest);
     if (added.duplicate) ++part.duplicate_files;
@@ -117,8 +117,6 @@ SquashfsPart WriteSquashfs(int fd, TreeNode& root, const ImageWriterOptions& opt
   output.Check(
       sqfs_frag_table_write(data.fragment_table(), output.handle(), &super, compressor.get()),
       "the fragment table");
-  // Set by the library for fragments of every file's tail, which not all have here.
-  super.flags &= static_cast<sqfs_u16>(~SQFS_FLAG_ALWAYS_FRAGMENTS);
   metadata.WriteTables(super);
   CheckCompressor(*compressor);
 
