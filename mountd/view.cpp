@@ -23,9 +23,8 @@ Error RefusedView(int error_number, std::string_view what, const std::string& pa
 class Scratch {
  public:
   explicit Scratch(std::string path) : path_(std::move(path)) {
-    if (mount("firn", path_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-              "size=64k,mode=0700") != 0) {
-      throw RefusedView(errno, "cannot mount a tmpfs to make the view in", path_);
+    if (mount("firn", path_.c_str(), "ramfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") != 0) {
+      throw RefusedView(errno, "cannot mount a ramfs to make the view in", path_);
     }
   }
   ~Scratch() { umount2(path_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); }
@@ -73,7 +72,9 @@ FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string&
   const FileDescriptor empty = OpenDirectory(room.MakeDirectory("empty"), ErrorKind::kSystem);
   const std::string merged = room.MakeDirectory("merged");
   const std::string source = std::string(kViewSourcePrefix) + options.image;
-  std::string data = "lowerdir=" + DescriptorPath(fuse_root) + ":" + DescriptorPath(empty);
+  // The empty layer stands first, as that one answers statfs(2), which the kernel would otherwise
+  // pass on each time: of a ramfs it is all zeros, so that df and the like take no notice of it.
+  std::string data = "xino=on,lowerdir=" + DescriptorPath(empty) + ":" + DescriptorPath(fuse_root);
   if (options.user_namespace) data += ",userxattr";
   if (mount(source.c_str(), merged.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV,
             data.c_str()) != 0) {
