@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "builder/build_settings.h"
+#include "builder/bytecode.h"
 #include "builder/interrupt.h"
+#include "builder/temporary_directory.h"
 #include "builder/tree_walk.h"
 #include "firn_version.h"
 #include "format/error.h"
@@ -68,7 +70,8 @@ BuildSummary Build(const BuildOptions& options,
                    const std::function<void(const BuildProgress&)>& progress) {
   const auto start = std::chrono::steady_clock::now();
   const FileDescriptor directory = OpenDirectory(options.directory);
-  const BuildSettings settings = ResolveSettings(options, RealPath(options.directory));
+  const std::string real_directory = RealPath(options.directory);
+  const BuildSettings settings = ResolveSettings(options, real_directory);
 
   const InterruptGuard interrupts;
   OutputFile output(options.output, options.force);
@@ -83,6 +86,21 @@ BuildSummary Build(const BuildOptions& options,
                                 ++walked.done;
                                 progress(walked);
                               }});
+  std::optional<TemporaryDirectory> bytecode;
+  Manifest manifest;
+  if (options.compile) {
+    bytecode.emplace();
+    manifest.python = CompileModules(*tree.root,
+                                     {.directory = real_directory,
+                                      .prefix = settings.prefix,
+                                      .jobs = settings.jobs,
+                                      .progress =
+                                          [&](uint64_t done, uint64_t total) {
+                                            ThrowIfInterrupted();
+                                            progress({BuildStage::kCompile, done, total});
+                                          }},
+                                     *bytecode);
+  }
   LinkHardLinks(*tree.root);
 
   const ImageWriterOptions writer_options{.block_size = options.block_size,
@@ -91,7 +109,6 @@ BuildSummary Build(const BuildOptions& options,
                                           .time = settings.time,
                                           .source_directory = directory.get(),
                                           .source_name = options.directory};
-  Manifest manifest;
   manifest.name = settings.name;
   manifest.prefix = settings.prefix;
   manifest.builder = "firn " FIRN_VERSION;
