@@ -77,15 +77,21 @@ std::optional<SessionStatus> AskStatus(const RuntimeDirectory& directory, const 
 
 }  // namespace
 
+std::vector<SessionStatus> ListSessionsIn(const RuntimeDirectory& directory) {
+  std::vector<SessionStatus> sessions;
+  std::error_code ignored;  // it may vanish meanwhile
+  for (const auto& entry : std::filesystem::directory_iterator(directory.path(), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(".sock")) continue;
+    if (auto status = AskStatus(directory, name)) sessions.push_back(std::move(*status));
+  }
+  return sessions;
+}
+
 std::vector<SessionStatus> ListSessions() {
   std::vector<SessionStatus> sessions;
   for (const RuntimeDirectory& directory : RuntimeDirectory::FindAll()) {
-    std::error_code ignored;  // it may vanish meanwhile
-    for (const auto& entry : std::filesystem::directory_iterator(directory.path(), ignored)) {
-      const std::string name = entry.path().filename().string();
-      if (!name.ends_with(".sock")) continue;
-      if (auto status = AskStatus(directory, name)) sessions.push_back(std::move(*status));
-    }
+    for (SessionStatus& status : ListSessionsIn(directory)) sessions.push_back(std::move(status));
   }
   std::sort(sessions.begin(), sessions.end(), [](const SessionStatus& a, const SessionStatus& b) {
     return std::tie(a.mount_point, a.pid) < std::tie(b.mount_point, b.pid);

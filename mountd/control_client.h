@@ -13,6 +13,9 @@ namespace firn {
 // not answer within a few seconds are left out; sockets that a dead firnd left are removed.
 std::vector<SessionStatus> ListSessions();
 
+// Those of one directory, in no order.
+std::vector<SessionStatus> ListSessionsIn(const RuntimeDirectory& directory);
+
 }  // namespace firn
 
 #endif  // FIRN_MOUNTD_CONTROL_CLIENT_H_

@@ -75,8 +75,9 @@ std::optional<RuntimeDirectory> RuntimeDirectory::Open(const std::string& path, 
   return RuntimeDirectory(path, std::move(fd), owner);
 }
 
-RuntimeDirectory RuntimeDirectory::MakeOwn() {
-  const std::string path = OwnPath();
+RuntimeDirectory RuntimeDirectory::MakeOwn() { return MakeAt(OwnPath()); }
+
+RuntimeDirectory RuntimeDirectory::MakeAt(const std::string& path) {
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
     throw SystemError(ErrorKind::kSystem, errno, "cannot make the directory for control sockets",
                       "Set XDG_RUNTIME_DIR to a directory of your own, or ask the site for one.")

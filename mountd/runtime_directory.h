@@ -18,6 +18,8 @@ class RuntimeDirectory {
   // The caller's own, made where it is missing. Throws kSystem where it cannot be made, or is not
   // the caller's alone.
   static RuntimeDirectory MakeOwn();
+  // The same at another path.
+  static RuntimeDirectory MakeAt(const std::string& path);
 
   // Those that exist and whose sessions the caller may see: its own, for root those of every user.
   // What is not one user's alone is left out.
