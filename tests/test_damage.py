@@ -143,12 +143,12 @@ def assert_message(path, result, *codes):
     assert len(text.strip().splitlines()) >= 2, text
 
 
-def assert_refused(bench, path, *codes):
+def assert_refused(bench, path, *codes, readers=("verify", "inspect")):
     """Neither mounted nor, where everything is allowed, taken for a foreign image."""
     for options in ((), ("--foreign",)):
         result, _ = bench.mount(path, *options)
         assert_message(path, result, *codes)
-    for command in ("verify", "inspect"):
+    for command in readers:
         assert_message(path, bench.firn.run(command, path, check=False), *codes)
 
 
@@ -480,7 +480,9 @@ def test_hostile_core_table(bench, data, layout):
     }
 
     def trial(name):
-        assert_refused(bench, bench.write(name, hostile[name]), DAMAGED)
+        # What the SquashFS part says of itself is nothing that `inspect` reads.
+        readers = ("verify",) if name == "squashfs-length-other" else ("verify", "inspect")
+        assert_refused(bench, bench.write(name, hostile[name]), DAMAGED, readers=readers)
 
     bench.for_all(trial, hostile)
 
