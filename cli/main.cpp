@@ -124,11 +124,11 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   app.footer(kFooter);
   app.require_subcommand(1);
   AddBuildCommand(app, exit_code);
-  AddInspectCommand(app, exit_code);
   AddMountCommand(app, exit_code);
+  AddUnmountCommand(app, exit_code);
   AddRunCommand(app, line.command, exit_code);
   AddStatusCommand(app, exit_code);
-  AddUnmountCommand(app, exit_code);
+  AddInspectCommand(app, exit_code);
   AddVerifyCommand(app, exit_code);
   GroupCommands(app);
 

@@ -10,6 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/session_options.h"
 #include "format/appendix.h"
 #include "format/error.h"
 #include "format/file.h"
@@ -44,9 +45,7 @@ constexpr char kFooter[] =
 struct RunOptions {
   std::vector<std::string> images;
   std::vector<std::string> prefixes;
-  bool foreign = false;
-  std::string view = "auto";
-  size_t cache_size = 0;
+  SessionOptions session;
 };
 
 void CheckUsage(const RunOptions& options, const std::vector<std::string>& command) {
@@ -83,11 +82,6 @@ JobImage OpenJobImage(const std::string& path, const std::optional<std::string>&
   return image;
 }
 
-std::optional<ViewKind> ParseView(const std::string& view) {
-  if (view == "auto") return std::nullopt;
-  return view == "overlay" ? ViewKind::kOverlay : ViewKind::kDirect;
-}
-
 // What to try where the caller expected the image's programs in PATH.
 std::string FindInPrefixes(const std::string& program, const std::vector<JobImage>& images) {
   if (program.find('/') != std::string::npos) return {};
@@ -119,9 +113,9 @@ void Run(const RunOptions& options, const std::vector<std::string>& command, int
   for (size_t i = 0; i < options.images.size(); ++i) {
     std::optional<std::string> prefix;
     if (!options.prefixes.empty()) prefix = options.prefixes[i];
-    images.push_back(OpenJobImage(options.images[i], prefix, options.foreign));
+    images.push_back(OpenJobImage(options.images[i], prefix, options.session.foreign));
   }
-  EnterJobView(images, {ParseView(options.view), options.cache_size});
+  EnterJobView(images, options.session.ToLaunchOptions());
   const int error_number = ExecuteCommand(command);
   exit_code = error_number == ENOENT ? kNotFound : kNotExecutable;
   ThrowNotExecuted(error_number, command.front(), images);
@@ -138,18 +132,8 @@ void AddRunCommand(CLI::App& app, const std::vector<std::string>& command, int& 
                   "Where to show the image, instead of the prefix it was built for; with several "
                   "images once for each")
       ->option_text("DIR")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  run->add_flag("--foreign", options->foreign,
-                "Take SquashFS files of other programs too; nothing in them is verified");
-  run->add_option("--view", options->view, "How to show it: auto, overlay or direct")
-      ->option_text("KIND")
-      ->check(CLI::IsMember({"auto", "overlay", "direct"}))
-      ->capture_default_str();
-  run->add_option("--cache-size", options->cache_size,
-                  "Memory for decoded blocks, for each image: bytes, or with KiB, MiB, GiB [64MiB]")
-      ->option_text("SIZE")
-      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false));
+      ->allow_extra_args(false);
+  AddSessionOptions(*run, options->session);
   // Usage errors of `run` are its failures too: the codes below 125 are the command's.
   run->preparse_callback([&exit_code](size_t) { exit_code = kRunFailed; });
   run->callback([options, &command, &exit_code] { Run(*options, command, exit_code); });

@@ -9,10 +9,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <sstream>
 
 #include "format/error.h"
 #include "mountd/fuse_mount.h"
-#include "mountd/launch.h"
 #include "mountd/namespace.h"
 #include "mountd/outside_launcher.h"
 #include "mountd/prefix_place.h"
@@ -89,7 +89,7 @@ void BindDirectView(const std::string& fuse_mount, const std::string& target) {
 }
 
 void PlaceView(const std::string& fuse_mount, const std::string& target, const JobImage& image,
-               const JobViewOptions& options) {
+               const LaunchOptions& options) {
   try {
     PlaceOverlayView(fuse_mount, target, {image.name, InUserNamespace()});
   } catch (const Error& error) {
@@ -100,7 +100,7 @@ void PlaceView(const std::string& fuse_mount, const std::string& target, const J
 }
 
 void ShowImage(size_t index, const JobImage& image, const std::string& target,
-               const JobViewOptions& options, OutsideLauncher& launcher) {
+               const LaunchOptions& options, OutsideLauncher& launcher) {
   // Opened here, as the kernel lets a descriptor be mounted only in the user namespace in which it
   // was opened. Closed as soon as firnd has it: were it the last one, who reads from the mount
   // would wait for ever.
@@ -117,12 +117,24 @@ void ShowImage(size_t index, const JobImage& image, const std::string& target,
   PlaceView(scaffold.path(), target, image, options);
 }
 
+// Has PATH such a file, executable or not? True for a name with a slash, which PATH is not asked
+// for.
+bool IsInPath(const std::string& program) {
+  if (program.find('/') != std::string::npos) return true;
+  const char* path = getenv("PATH");
+  std::istringstream directories(path != nullptr ? path : "/bin:/usr/bin");
+  for (std::string directory; std::getline(directories, directory, ':');) {
+    if (directory.empty()) directory = ".";
+    if (access((directory + "/" + program).c_str(), F_OK) == 0) return true;
+  }
+  return false;
+}
+
 SessionAddress LaunchFor(const JobImage& image, const FileDescriptor& fuse,
-                         const JobViewOptions& options) {
-  LaunchOptions launch;
+                         const LaunchOptions& options) {
+  LaunchOptions launch = options;
   launch.foreign = image.foreign;
   launch.view = options.view.value_or(ViewKind::kOverlay);
-  launch.cache_bytes = options.cache_bytes;
   return LaunchSessionOn(fuse, image.fd, image.name, image.prefix, launch);
 }
 
@@ -144,7 +156,7 @@ void CheckPrefixes(const std::vector<JobImage>& images) {
   }
 }
 
-void EnterJobView(const std::vector<JobImage>& images, const JobViewOptions& options) {
+void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& options) {
   CheckPrefixes(images);
   const WorkingDirectory working_directory;
   OutsideLauncher launcher([&](size_t index, const FileDescriptor& fuse) {
@@ -170,7 +182,9 @@ int ExecuteCommand(const std::vector<std::string>& command) {
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   execvp(argv[0], argv.data());
-  return errno;
+  const int error_number = errno;
+  // execvp says "permission denied" also where only a directory of PATH was closed to it.
+  return error_number == EACCES && !IsInPath(command.front()) ? ENOENT : error_number;
 }
 
 }  // namespace firn

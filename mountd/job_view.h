@@ -1,13 +1,11 @@
 #ifndef FIRN_MOUNTD_JOB_VIEW_H_
 #define FIRN_MOUNTD_JOB_VIEW_H_
 
-#include <cstddef>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "format/file.h"
-#include "mountd/view.h"
+#include "mountd/launch.h"
 
 namespace firn {
 
@@ -18,11 +16,6 @@ struct JobImage {
   bool foreign = false;  // a SquashFS file without an appendix
 };
 
-struct JobViewOptions {
-  std::optional<ViewKind> view;  // absent: overlay where the kernel allows it, else direct
-  size_t cache_bytes = 0;        // of decoded blocks, for each image; 0: firnd's default
-};
-
 // Throws kUsage where the images cannot be shown together at their prefixes, in this order.
 void CheckPrefixes(const std::vector<JobImage>& images);
 
@@ -31,9 +24,11 @@ void CheckPrefixes(const std::vector<JobImage>& images);
 // namespace does. Keeps the working directory, by its path where the old one is now covered.
 // Leaves no child process, no open descriptor without close-on-exec, and signals as they were.
 //
+// `options` hold for the session of each image; whether it is foreign says the image.
+//
 // Needs a process with one thread. After an Error the process may be in the new namespaces
 // already: nothing is left to it but to exit.
-void EnterJobView(const std::vector<JobImage>& images, const JobViewOptions& options);
+void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& options);
 
 // Replaces the calling process by `command` (not empty), looked up in PATH. Returns only where that
 // fails: the errno.

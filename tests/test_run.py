@@ -1,0 +1,727 @@
+"""firn run: what a job sees, and that nobody else sees it."""
+
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from harness.mounts import mksquashfs
+
+FAILED = 125
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+DEADLINE = 60  # seconds; for what must happen soon and has no event to wait for
+
+PYTHON = "/usr/bin/python3"
+
+
+@pytest.fixture(scope="module")
+def tree(scratch):
+    root = scratch / "run-tree"
+    (root / "bin").mkdir(parents=True)
+    (root / "data").write_text("from the image\n")
+    (root / "bin" / "hello").write_text("#!/bin/sh\necho hello \"$@\"\n")
+    (root / "bin" / "hello").chmod(0o755)
+    (root / "bin" / "plain").write_text("no program\n")
+    (root / "bin" / "lost").write_text("#!/no/such/interpreter\n")
+    (root / "bin" / "lost").chmod(0o755)
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "sub" / "deep" / "file").write_text("deep\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def image(firn, scratch, tree):
+    """Its prefix is never used: each test gives --prefix, or asks for it."""
+    return firn.build(tree, scratch / "run.firn", "--prefix", "/opt/firn-run-test/default")
+
+
+@pytest.fixture(scope="module")
+def other_image(firn, scratch):
+    root = scratch / "run-other"
+    root.mkdir()
+    (root / "data").write_text("from the other\n")
+    return firn.build(root, scratch / "run-other.firn", "--prefix", "/opt/firn-run-test/other")
+
+
+@pytest.fixture
+def place(user, directory):
+    """A directory of the user's for one test."""
+    if user.uid is not None:
+        os.chown(directory, user.uid, user.uid)
+    return directory
+
+
+@pytest.fixture
+def locked(directory):
+    """A directory of root's, in which an ordinary user may make nothing."""
+    path = directory / "locked"
+    path.mkdir()
+    path.chmod(0o755)
+    (path / "directory").mkdir()
+    (path / "directory" / "inner").write_text("inner\n")
+    (path / "file").write_text("file\n")
+    (path / "link").symlink_to("directory/inner")
+    (path / "dangling").symlink_to("nowhere")
+    os.mkfifo(path / "fifo")
+    return path
+
+
+def run(firn, user, *arguments, prefix=None, **options):
+    given = [] if prefix is None else ["--prefix", prefix]
+    return firn.run("run", *given, *arguments, user=user, **({"check": False} | options))
+
+
+def sessions(image):
+    """Process ids of the firnds that serve the image."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"/firnd") and b"--image-name=" + os.fsencode(image) in words:
+                found.append(int(entry.name))
+    return found
+
+
+def wait_until_gone(pids):
+    """Until the processes have ended, by their pidfds."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                ready, _, _ = select.select([pidfd], [], [], DEADLINE)
+                assert ready, f"firnd {pid} is still there"
+            finally:
+                os.close(pidfd)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(image, user_files):
+    """Each session ends with its job, and takes its files with it."""
+    yield
+    wait_until_gone(sessions(image))
+    deadline = time.monotonic() + DEADLINE
+    while left := user_files():
+        assert time.monotonic() < deadline, f"left behind: {left}"
+
+
+@pytest.fixture
+def user_files(request):
+    """Lists what firnd keeps for the test's ordinary user."""
+    ordinary = request.getfixturevalue("ordinary_user")
+
+    def list_files():
+        directory = ordinary.runtime / "firn"
+        return sorted(directory.iterdir()) if directory.exists() else []
+
+    return list_files
+
+
+def test_the_command_sees_the_image_and_nobody_else_does(firn, image, user, place):
+    prefix = place / "prefix"
+    script = f"cat {prefix}/data && read line && ls {prefix}"
+    before = pathlib.Path("/proc/self/mountinfo").read_text()
+    job = subprocess.Popen(
+        [firn.path, "run", "--prefix", prefix, image, "--", "sh", "-c", script],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **user.popen_arguments())
+    assert job.stdout.readline() == "from the image\n"
+    # It is up, and holds a view of its own.
+    assert list(prefix.iterdir()) == []
+    assert pathlib.Path("/proc/self/mountinfo").read_text() == before
+    out, _ = job.communicate("go\n", timeout=DEADLINE)
+    assert out.split() == ["bin", "data", "sub"]
+    assert job.returncode == 0
+
+
+def test_the_prefix_of_the_manifest_is_the_default(firn, image, ordinary_user):
+    result = run(firn, ordinary_user, image, "--", "cat", "/opt/firn-run-test/default/data")
+    assert (result.returncode, result.stdout) == (0, "from the image\n"), result.stderr
+    assert not os.path.exists("/opt/firn-run-test")
+
+
+@pytest.mark.parametrize("view", ["auto", "overlay", "direct"])
+def test_each_kind_of_view(firn, image, tree, user, place, view):
+    result = run(firn, user, "--view", view, "--cache-size", "8MiB", image, "--", "diff", "-r",
+                 tree, place / "p", prefix=place / "p")
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+
+
+@pytest.mark.parametrize("code", [0, 1, 42, 125, 255])
+def test_the_exit_code_is_the_commands(firn, image, user, place, code):
+    result = run(firn, user, image, "--", "sh", "-c", f"exit {code}", prefix=place / "p")
+    assert (result.returncode, result.stderr) == (code, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGSEGV, signal.SIGKILL])
+def test_the_command_dies_of_signals_as_itself(firn, image, user, place, number):
+    result = run(firn, user, image, "--", "sh", "-c", f"ulimit -c 0; kill -{number} $$",
+                 prefix=place / "p")
+    assert result.returncode == -number
+
+
+def test_the_command_is_the_callers_child(firn, image, user, place):
+    job = subprocess.Popen(
+        [firn.path, "run", "--prefix", place / "p", image, "--", "sh", "-c", "echo $$ $PPID; read x"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **user.popen_arguments())
+    assert job.stdout.readline().split() == [str(job.pid), str(os.getpid())]
+    job.send_signal(signal.SIGTERM)
+    assert job.wait(DEADLINE) == -signal.SIGTERM
+    job.stdin.close()
+    job.stdout.close()
+
+
+@pytest.mark.parametrize("name", ["-u", "-g", "-ru", "-rg", "-un"])
+def test_uid_and_gid_inside_are_those_outside(firn, image, user, place, name):
+    inside = run(firn, user, image, "--", "id", name, prefix=place / "p")
+    assert inside.returncode == 0, inside.stderr
+    assert inside.stdout == user.run("id", name).stdout
+
+
+def test_files_that_the_job_makes_belong_to_the_caller(firn, image, user, place):
+    run(firn, user, image, "--", "touch", place / "made", prefix=place / "p", check=True)
+    assert (place / "made").stat().st_uid == (os.geteuid() if user.uid is None else user.uid)
+
+
+def test_the_environment_is_the_callers(firn, image, user, place):
+    inside = run(firn, user, image, "--", "env", "-0", prefix=place / "p", check=True)
+    assert inside.stdout.split("\0") == user.run("env", "-0").stdout.split("\0")
+
+
+REPORT = """
+import json, os, signal
+status = dict(line.split(':\\t', 1) for line in open('/proc/self/status') if ':\\t' in line)
+try:
+    os.waitpid(-1, os.WNOHANG)
+    children = True
+except ChildProcessError:
+    children = False
+print(json.dumps({
+    'descriptors': sorted(int(fd) for fd in os.listdir('/proc/self/fd')),
+    'signals': [status[name].strip() for name in ('SigBlk', 'SigIgn', 'SigCgt')],
+    'children': children,
+    'limits': [status[name].strip() for name in ('NoNewPrivs', 'Seccomp', 'Threads', 'CapEff')],
+    'umask': status['Umask'].strip(),
+    'session': os.getsid(0), 'group': os.getpgid(0),
+}))
+"""
+
+
+def test_the_command_starts_as_it_would_without_firn(firn, image, user, place):
+    """Descriptors, signals, children, limits: the same as when the caller starts it."""
+    def odd_caller():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, signal.SIGTERM])
+        os.umask(0o027)
+
+    read_end, write_end = os.pipe()
+    try:
+        options = {"pass_fds": [write_end], "preexec_fn": odd_caller, "stdout": subprocess.PIPE,
+                   "text": True, "timeout": DEADLINE, "check": True, **user.popen_arguments()}
+        bare = subprocess.run([PYTHON, "-c", REPORT], **options)
+        inside = subprocess.run([firn.path, "run", "--prefix", place / "p", image, "--", PYTHON,
+                                 "-c", REPORT], **options)
+    finally:
+        os.close(read_end)
+        os.close(write_end)
+    assert json.loads(inside.stdout) == json.loads(bare.stdout)
+    assert write_end in json.loads(inside.stdout)["descriptors"]
+
+
+def test_standard_input_is_the_commands(firn, image, user, place):
+    text = "line\n" * 100_000
+    result = run(firn, user, image, "--", "cat", prefix=place / "p", stdin=None, input=text)
+    assert (result.returncode, result.stdout) == (0, text)
+
+
+def test_pipes_end_with_the_command_while_a_child_keeps_the_session(firn, image, user, place):
+    """A daemonised child still sees the image; firnd holds nothing of the job's."""
+    os.mkfifo(place / "go", 0o666)
+    (place / "go").chmod(0o666)
+    script = (f"(exec >/dev/null 2>&1 </dev/null; exec setsid sh -c '"
+              f"read line <{place}/go; cat {place}/p/sub/deep/file >{place}/out.tmp; "
+              f"mv {place}/out.tmp {place}/out' {{}}) & echo started")
+    inherited, write_end = os.pipe()
+    with os.fdopen(inherited, "rb") as pipe:
+        # run() returns once standard output and error have come to their end.
+        result = run(firn, user, image, "--", "sh", "-c", script, prefix=place / "p",
+                     pass_fds=[write_end], timeout=DEADLINE)
+        os.close(write_end)
+        assert (result.returncode, result.stdout) == (0, "started\n"), result.stderr
+        served_by = sessions(image)
+        assert len(served_by) == 1
+        held = {os.readlink(entry) for entry in pathlib.Path(f"/proc/{served_by[0]}/fd").iterdir()}
+        assert not any(f"pipe:[{os.fstat(pipe.fileno()).st_ino}]" in target for target in held)
+    (place / "go").write_text("go\n")
+    wait_until_gone(served_by)
+    assert (place / "out").read_text() == "deep\n"
+
+
+def test_firnd_is_no_child_and_stands_alone(firn, image, user, place):
+    script = "read x; true"
+    job = subprocess.Popen(
+        [firn.path, "run", "--prefix", place / "p", image, "--", "sh", "-c", f"echo up; {script}"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **user.popen_arguments())
+    assert job.stdout.readline() == "up\n"
+    (served_by,) = sessions(image)
+    process = pathlib.Path(f"/proc/{served_by}")
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines()
+                  if ":\t" in line)
+    assert int(status["PPid"]) != job.pid
+    assert os.getsid(served_by) != os.getsid(job.pid)
+    assert os.readlink(process / "cwd") == "/"
+    assert os.readlink(process / "ns/mnt") != os.readlink(f"/proc/{job.pid}/ns/mnt")
+    # Signals to the job's group, or a user's impatience, do not take the files from under it.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(served_by, number)
+    job.communicate("go\n", timeout=DEADLINE)
+    assert job.returncode == 0
+    wait_until_gone([served_by])
+
+
+@pytest.mark.parametrize("killed", ["firn", "firnd"])
+def test_a_job_that_is_killed_leaves_nothing(firn, image, user, place, killed):
+    job = subprocess.Popen(
+        [firn.path, "run", "--prefix", place / "p", image, "--", "sh", "-c",
+         f"echo up; read x; cat {place}/p/data"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        **user.popen_arguments())
+    assert job.stdout.readline() == "up\n"
+    served_by = sessions(image)
+    os.kill(job.pid if killed == "firn" else served_by[0], signal.SIGKILL)
+    if killed == "firnd":
+        wait_until_gone(served_by)
+        _, errors = job.communicate("go\n", timeout=DEADLINE)
+        assert job.returncode == 1
+        assert "not connected" in errors
+        # It could not take its control socket with it; whoever asks for the sessions does that.
+        firn.run("status", user=user)
+    else:
+        job.communicate(timeout=DEADLINE)
+        assert job.returncode == -signal.SIGKILL
+        wait_until_gone(served_by)
+
+
+def test_two_ranks_at_once(firn, image, user, place):
+    """Each has a view of its own, at the same prefix, at the same time."""
+    ranks = [subprocess.Popen(
+        [firn.path, "run", "--prefix", place / "p", image, "--", "sh", "-c",
+         f"cat {place}/p/data; read x; cat {place}/p/sub/deep/file"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **user.popen_arguments())
+        for _ in range(2)]
+    for rank in ranks:
+        assert rank.stdout.readline() == "from the image\n"
+    for rank in ranks:
+        assert rank.communicate("go\n", timeout=DEADLINE)[0] == "deep\n"
+        assert rank.returncode == 0
+
+
+def test_many_ranks_start_at_once_at_a_prefix_that_none_has(firn, image, user, place):
+    prefix = place / "a" / "b" / "c"
+    ranks = [subprocess.Popen(
+        [firn.path, "run", "--prefix", prefix, image, "--", "cat", prefix / "data"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **user.popen_arguments())
+        for _ in range(8)]
+    for rank in ranks:
+        out, errors = rank.communicate(timeout=DEADLINE)
+        assert (rank.returncode, out) == (0, "from the image\n"), errors
+
+
+# Where the prefix is
+
+
+def test_a_prefix_that_exists_is_covered(firn, image, user, place):
+    prefix = place / "p"
+    prefix.mkdir()
+    prefix.chmod(0o755)
+    (prefix / "host").write_text("host\n")
+    result = run(firn, user, image, "--", "ls", prefix, prefix=prefix)
+    assert result.stdout.split() == ["bin", "data", "sub"], result.stderr
+    assert os.listdir(prefix) == ["host"]
+
+
+def test_a_prefix_behind_a_symlink(firn, image, user, place):
+    (place / "real").mkdir(mode=0o755)
+    if user.uid is not None:
+        os.chown(place / "real", user.uid, user.uid)
+    (place / "link").symlink_to("real")
+    result = run(firn, user, image, "--", "cat", place / "real/x/data", place / "link/x/data",
+                 prefix=place / "link/x/")
+    assert result.stdout == "from the image\n" * 2, result.stderr
+
+
+def test_a_missing_prefix_is_made_where_the_caller_may(firn, image, user, place):
+    """Then the job's other writes beside it reach the host."""
+    script = f"cat {place}/new/prefix/data && touch {place}/new/beside"
+    result = run(firn, user, image, "--", "sh", "-c", script, prefix=place / "new/prefix")
+    assert (result.returncode, result.stdout) == (0, "from the image\n"), result.stderr
+    assert sorted(os.listdir(place / "new")) == ["beside", "prefix"]
+    assert os.listdir(place / "new/prefix") == []
+
+
+LIST = """
+import json, os, sys
+seen = {}
+for entry in os.scandir(sys.argv[1]):
+    status = entry.stat(follow_symlinks=False)
+    if entry.name not in ('new', 'dangling'):
+        seen[entry.name] = [status.st_mode >> 12, os.path.exists(entry.path),
+                            os.readlink(entry.path) if entry.is_symlink() else status.st_ino]
+print(json.dumps(seen))
+"""
+
+
+def test_a_missing_prefix_that_the_caller_may_not_make_is_underlaid(firn, image, ordinary_user,
+                                                                    locked):
+    """The host's entries are all there beside it, the same files; nothing changes on the host."""
+    before = sorted(os.listdir(locked))
+    prefix = locked / "new/prefix"
+    script = (f"cat {prefix}/data {locked}/directory/inner {locked}/link {locked}/file; "
+              f"{PYTHON} -c \"$LIST\" {locked}; touch {locked}/x {locked}/new/x {prefix}/x")
+    user = ordinary_user
+    result = run(firn, user, image, "--", "sh", "-c", script, prefix=prefix,
+                 env=user.environment() | {"LIST": LIST})
+    lines = result.stdout.splitlines()
+    assert lines[:4] == ["from the image", "inner", "inner", "file"], result.stderr
+    outside = user.run(PYTHON, "-c", LIST, locked)
+    assert json.loads(lines[4]) == json.loads(outside.stdout)
+    assert result.stderr.count("Read-only file system") == 3, result.stderr
+    assert sorted(os.listdir(locked)) == before
+
+
+def test_writes_through_an_underlay_reach_the_host(firn, image, ordinary_user, locked):
+    """What the caller may write beside the prefix, it still may."""
+    (locked / "directory").chmod(0o777)
+    run(firn, ordinary_user, image, "--", "touch", locked / "directory/made",
+        prefix=locked / "new", check=True)
+    assert (locked / "directory/made").exists()
+
+
+def test_a_dangling_symlink_gives_way(firn, image, ordinary_user, locked):
+    result = run(firn, ordinary_user, image, "--", "cat", locked / "dangling/data",
+                 prefix=locked / "dangling")
+    assert (result.returncode, result.stdout) == (0, "from the image\n"), result.stderr
+    assert os.readlink(locked / "dangling") == "nowhere"
+
+
+def test_a_prefix_at_the_top_level(firn, image, ordinary_user, directory):
+    """The job gets a new root directory that shows all of the old one."""
+    user = ordinary_user
+    prefix = f"/firn-run-test-{os.getpid()}/prefix"
+    script = (f"cat {prefix}/data; pwd; ls -A /; ls /proc/self >/dev/null && echo proc; "
+              f"test -c /dev/null && echo dev; touch {user.home}/from-job; mountpoint -q /old_root")
+    result = run(firn, user, image, "--", "sh", "-c", script, prefix=prefix)
+    lines = result.stdout.splitlines()
+    assert lines[:2] == ["from the image", str(user.home)], result.stderr
+    names = [os.path.dirname(prefix)[1:], *os.listdir("/"), "proc", "dev"]
+    assert sorted(lines[2:]) == sorted(names)
+    assert (user.home / "from-job").exists()
+    assert not os.path.exists(os.path.dirname(prefix))
+
+
+def test_a_prefix_at_the_top_level_as_root_is_made(firn, image, root_user):
+    prefix = f"/firn-run-test-root-{os.getpid()}"
+    try:
+        result = run(firn, root_user, image, "--", "cat", f"{prefix}/data", prefix=prefix)
+        assert (result.returncode, result.stdout) == (0, "from the image\n"), result.stderr
+        assert os.listdir(prefix) == []
+    finally:
+        os.rmdir(prefix)
+
+
+@pytest.mark.parametrize("prefix, words", [
+    ("relative/path", "absolute"), ("/", "root directory"), ("/proc/x", "kernel"),
+    ("/dev", "kernel"), ("/opt/../etc", "'..'"), ("/etc/passwd", "Expected a directory".lower()),
+    ("/etc/passwd/x", "Not a directory")])
+def test_prefixes_that_cannot_be(firn, image, user, prefix, words):
+    result = run(firn, user, image, "--", "true", prefix=prefix)
+    assert result.returncode == FAILED
+    assert words in result.stderr
+    assert prefix in result.stderr
+
+
+def test_a_prefix_below_a_closed_directory(firn, image, ordinary_user, locked):
+    (locked / "directory").chmod(0o700)
+    result = run(firn, ordinary_user, image, "--", "true", prefix=locked / "directory/new")
+    assert result.returncode == FAILED
+    assert "Permission denied" in result.stderr
+    assert "--prefix" in result.stderr
+
+
+# Several images
+
+
+def test_two_images(firn, image, other_image, user, place):
+    result = run(firn, user, "--prefix", place / "a", "--prefix", place / "b", image, other_image,
+                 "--", "cat", place / "a/data", place / "b/data")
+    assert result.stdout == "from the image\nfrom the other\n", result.stderr
+    wait_until_gone(sessions(other_image))
+
+
+@pytest.mark.parametrize("below", ["new", "new/er", "sub", "sub/new"])
+def test_an_image_inside_another(firn, image, other_image, user, place, below):
+    outer = place / "p"
+    inner = outer / below
+    script = (f"cat {outer}/data {inner}/data; ls {outer}; touch {outer}/x {inner}/x; "
+              f"test -e {outer}/sub/deep/file && echo deep")
+    result = run(firn, user, "--prefix", outer, "--prefix", inner, image, other_image, "--", "sh",
+                 "-c", script)
+    lines = result.stdout.splitlines()
+    assert lines[:2] == ["from the image", "from the other"], result.stderr
+    names = {"bin", "data", "sub", pathlib.Path(below).parts[0]}
+    assert set(lines[2:2 + len(names)]) == names
+    assert ("deep" in lines[-1:]) == (below != "sub")
+    assert result.stderr.count("Read-only file system") == 2, result.stderr
+    wait_until_gone(sessions(other_image))
+
+
+def test_images_that_would_hide_each_other_are_refused(firn, image, other_image, user, place):
+    for first, second in ((place / "p/x", place / "p"), (place / "p", place / "p")):
+        result = run(firn, user, "--prefix", first, "--prefix", second, image, other_image, "--",
+                     "true")
+        assert result.returncode == FAILED
+        assert "would hide" in result.stderr
+    assert list(place.iterdir()) == []
+
+
+# The working directory
+
+
+def test_the_working_directory_is_kept(firn, image, user, place, locked):
+    for cwd, prefix in ((place, place / "p"), (place, place), (locked / "directory", place / "q")):
+        inside = run(firn, user, image, "--", PYTHON, "-c", "import os; print(os.getcwd())",
+                     prefix=prefix, cwd=cwd)
+        assert inside.stdout == f"{cwd}\n", inside.stderr
+
+
+def test_a_covered_working_directory_is_the_new_one(firn, image, user, place):
+    prefix = place / "p"
+    (prefix / "sub").mkdir(parents=True)
+    result = run(firn, user, image, "--", "cat", "deep/file", "../data", prefix=prefix,
+                 cwd=prefix / "sub")
+    assert result.stdout == "deep\nfrom the image\n", result.stderr
+    (prefix / "missing").mkdir()
+    result = run(firn, user, image, "--", "true", prefix=prefix, cwd=prefix / "missing")
+    assert result.returncode == FAILED
+    assert "working directory" in result.stderr
+    assert str(prefix / "missing") in result.stderr
+
+
+def test_the_working_directory_below_an_underlay(firn, image, ordinary_user, locked):
+    result = run(firn, ordinary_user, image, "--", "cat", "inner", "../new/data",
+                 prefix=locked / "new", cwd=locked / "directory")
+    assert result.stdout == "inner\nfrom the image\n", result.stderr
+
+
+def test_a_working_directory_that_is_gone(firn, image, user, place):
+    (place / "gone").mkdir(mode=0o777)
+    script = f"cd {place}/gone && rmdir {place}/gone && exec {firn.path} run --prefix {place}/p " \
+             f"{image} -- cat {place}/p/data"
+    assert user.run("sh", "-c", script).stdout == "from the image\n"
+
+
+# Nothing can be changed
+
+
+WRITES = """
+import errno, json, os, sys
+os.chdir(sys.argv[1])
+calls = {
+    'create': lambda: os.open('new', os.O_CREAT | os.O_WRONLY),
+    'create over': lambda: os.open('data', os.O_CREAT | os.O_RDWR),
+    'write': lambda: os.open('data', os.O_WRONLY),
+    'truncate': lambda: os.truncate('data', 0),
+    'unlink': lambda: os.unlink('data'),
+    'rename': lambda: os.rename('data', 'data2'),
+    'mkdir': lambda: os.mkdir('new'),
+    'rmdir': lambda: os.rmdir('sub'),
+    'chmod': lambda: os.chmod('data', 0o777),
+    'chown': lambda: os.chown('data', os.getuid(), os.getgid()),
+    'utime': lambda: os.utime('data', (1, 1)),
+    'setxattr': lambda: os.setxattr('data', 'user.x', b'1'),
+    'removexattr': lambda: os.removexattr('data', 'user.x'),
+    'link': lambda: os.link('data', 'data2'),
+    'symlink': lambda: os.symlink('data', 'new'),
+    'mknod': lambda: os.mknod('new'),
+}
+seen = {}
+for name, call in calls.items():
+    try:
+        call()
+        seen[name] = 'allowed'
+    except OSError as error:
+        seen[name] = errno.errorcode[error.errno]
+print(json.dumps(seen))
+"""
+
+
+@pytest.mark.parametrize("view", ["overlay", "direct"])
+def test_every_write_is_refused(firn, image, user, place, view):
+    result = run(firn, user, "--view", view, image, "--", PYTHON, "-c", WRITES, place / "p",
+                 prefix=place / "p", check=True)
+    assert set(json.loads(result.stdout).values()) == {"EROFS"}, result.stdout
+
+
+def test_the_view_is_nosuid_and_nodev(firn, image, user, place):
+    result = run(firn, user, image, "--", "grep", f" {place}/p ", "/proc/self/mountinfo",
+                 prefix=place / "p", check=True)
+    (line,) = result.stdout.splitlines()
+    assert {"ro", "nosuid", "nodev"} <= set(line.split()[5].split(","))
+    assert str(image) in line
+
+
+# Foreign images
+
+
+def test_a_foreign_image(firn, tree, user, place):
+    foreign = mksquashfs(tree, place / "foreign.sqfs", "-comp", "gzip")
+    foreign.chmod(0o644)
+    result = run(firn, user, "--foreign", foreign, "--", "diff", "-r", tree, place / "p",
+                 prefix=place / "p")
+    assert (result.returncode, result.stdout) == (0, ""), result.stderr
+    wait_until_gone(sessions(foreign))
+
+    result = run(firn, user, "--foreign", foreign, "--", "true")
+    assert result.returncode == FAILED
+    assert "--prefix" in result.stderr
+    result = run(firn, user, foreign, "--", "true", prefix=place / "p")
+    assert result.returncode == FAILED
+    assert "--foreign" in result.stderr
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("command, code, words", [
+    ("no-such-program", NOT_FOUND, "leaves PATH as it is"),
+    ("hello", NOT_FOUND, "/bin/hello"),
+    ("/no/such/program", NOT_FOUND, "No such file"),
+    ("PREFIX/bin/missing", NOT_FOUND, "No such file"),
+    ("PREFIX/bin/lost", NOT_FOUND, "interpreter"),
+    ("PREFIX/bin/plain", NOT_EXECUTABLE, "Permission denied"),
+    ("PREFIX/bin", NOT_EXECUTABLE, "Permission denied"),
+    ("PREFIX/data/x", NOT_EXECUTABLE, "Not a directory")])
+def test_a_command_that_cannot_be_run(firn, image, user, place, command, code, words):
+    command = command.replace("PREFIX", str(place / "p"))
+    result = run(firn, user, image, "--", command, prefix=place / "p")
+    assert result.returncode == code, result.stderr
+    assert result.stderr.startswith(f"firn: error: {command}: ")
+    assert words in result.stderr
+
+
+def test_programs_of_the_image_run(firn, image, user, place):
+    result = run(firn, user, image, "--", place / "p/bin/hello", "a b", "--", "--help",
+                 prefix=place / "p")
+    assert (result.returncode, result.stdout) == (0, "hello a b -- --help\n"), result.stderr
+    path = f"{place}/p/bin:{os.environ['PATH']}"
+    result = run(firn, user, image, "--", "hello", "you", prefix=place / "p",
+                 env=user.environment() | {"PATH": path})
+    assert (result.returncode, result.stdout) == (0, "hello you\n"), result.stderr
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["IMAGE"], "no command"),
+    (["IMAGE", "--"], "no command"),
+    (["--", "true"], "IMAGE"),
+    (["--prefix", "/opt/a", "--prefix", "/opt/b", "IMAGE", "--", "true"], "--prefix once for each"),
+    (["--view", "sideways", "IMAGE", "--", "true"], "sideways"),
+    (["--cache-size", "lots", "IMAGE", "--", "true"], "lots"),
+    (["/no/such/image", "--", "true"], "No such file"),
+    (["/etc/passwd", "--", "true"], "not an image"),
+    (["/etc", "--", "true"], "directory")])
+def test_wrong_usage(firn, image, user, arguments, words):
+    arguments = [str(image) if word == "IMAGE" else word for word in arguments]
+    result = run(firn, user, *arguments)
+    assert result.returncode == FAILED, result.stderr
+    assert result.stderr.startswith("firn: error: ")
+    assert words in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_damaged_image(firn, image, user, place):
+    data = bytearray(image.read_bytes())
+    damaged = place / "damaged.firn"
+    for offset in (-1, -100, len(data) // 2 - len(data), 40 - len(data)):
+        data[offset] ^= 1
+        damaged.write_bytes(data)
+        data[offset] ^= 1
+        result = run(firn, user, damaged, "--", "true", prefix=place / "p")
+        if result.returncode == 0:
+            continue  # a bit of the data: whoever reads it gets EIO
+        assert result.returncode == FAILED
+        assert str(damaged) in result.stderr
+    damaged.write_bytes(data[:-200])
+    result = run(firn, user, damaged, "--", "true", prefix=place / "p")
+    assert result.returncode == FAILED
+    assert "cut short" in result.stderr
+
+
+def test_without_firnd(firn, image, user, place):
+    result = run(firn, user, image, "--", "true", prefix=place / "p",
+                 env=user.environment() | {"FIRND": "/no/such/firnd"})
+    assert result.returncode == FAILED
+    assert "firnd" in result.stderr
+
+
+def test_a_firnd_that_dies_at_once(firn, image, user, place):
+    result = run(firn, user, image, "--", "true", prefix=place / "p",
+                 env=user.environment() | {"FIRND": "/bin/false"})
+    assert result.returncode == FAILED
+    assert "firnd" in result.stderr
+
+
+def test_where_user_namespaces_are_switched_off(firn, image, ordinary_user, place_of_ordinary):
+    """Switched off in a namespace around it, as a site does it for the whole machine."""
+    script = ("echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all "
+              '--inh-caps=-all "$0" run --prefix "$1" "$2" -- true')
+    result = ordinary_user.run("unshare", "--user", "--map-root-user", "sh", "-c", script,
+                               firn.path, place_of_ordinary / "p", image)
+    assert result.returncode == FAILED, result.stderr
+    assert "user.max_user_namespaces is 0" in result.stderr
+    assert "sysctl user.max_user_namespaces=" in result.stderr
+
+
+@pytest.fixture
+def place_of_ordinary(ordinary_user, directory):
+    if ordinary_user.uid is not None:
+        os.chown(directory, ordinary_user.uid, ordinary_user.uid)
+    return directory
+
+
+def test_where_descriptors_are_few(firn, image, user, place):
+    """A directory of many entries is underlaid without a descriptor for each."""
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+
+    result = run(firn, user, image, "--", "cat", place / "p/data", prefix=place / "p",
+                 preexec_fn=few)
+    assert (result.returncode, result.stdout) == (0, "from the image\n"), result.stderr
+
+
+def test_a_run_inside_a_run(firn, image, other_image, user, place):
+    inner = [firn.path, "run", "--prefix", place / "b", other_image, "--"]
+    result = run(firn, user, image, "--", *inner, "cat", place / "a/data", place / "b/data",
+                 prefix=place / "a")
+    assert result.stdout == "from the image\nfrom the other\n", result.stderr
+    wait_until_gone(sessions(other_image))
+
+
+def test_python_from_an_image(firn, environment_image, ordinary_user):
+    """The real thing: numpy and scipy at a prefix that this machine has not."""
+    from harness.environment import PREFIX
+    code = "import numpy, scipy, sys; print(numpy.arange(4).sum(), numpy.__file__, sys.prefix)"
+    result = run(firn, ordinary_user, environment_image, "--", f"{PREFIX}/bin/python3", "-c", code)
+    assert result.returncode == 0, result.stderr
+    total, file, prefix = result.stdout.split()
+    assert (total, prefix) == ("6", PREFIX)
+    assert file.startswith(f"{PREFIX}/lib/")
+    wait_until_gone(sessions(environment_image))
