@@ -51,16 +51,20 @@ class ReadinessReport {
   FileDescriptor fd_;
 };
 
+// spdlog would make missing directories, and say less of what fails.
+void RequireLogFile(const std::string& path) {
+  const FileDescriptor file(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
+  if (file.valid()) return;
+  throw SystemError(ErrorKind::kOutput, errno, "cannot open the log file",
+                    "Give another file with --log-file, or leave it out to log to syslog.")
+      .WithPath(path);
+}
+
 void SetUpLog(const DaemonOptions& options) {
   std::shared_ptr<spdlog::logger> logger;
   if (!options.log_file.empty()) {
-    try {
-      logger = spdlog::basic_logger_mt("firnd", options.log_file);
-    } catch (const spdlog::spdlog_ex& error) {
-      throw Error(ErrorKind::kOutput, std::string("cannot open the log file: ") + error.what(),
-                  "Give another file with --log-file, or leave it out to log to syslog.")
-          .WithPath(options.log_file);
-    }
+    RequireLogFile(options.log_file);
+    logger = spdlog::basic_logger_mt("firnd", options.log_file);
   } else if (options.foreground) {
     logger = spdlog::stderr_logger_mt("firnd");
   } else {

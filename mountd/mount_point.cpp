@@ -3,12 +3,13 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string_view>
 
 #include "format/error.h"
@@ -106,9 +107,11 @@ std::string ResolveMountTarget(const std::string& path) {
 }
 
 bool IsStaleMount(const std::string& target) {
-  // Always asks the server, unlike stat(2), which the kernel may answer from what it remembers.
-  struct statfs status {};
-  return statfs(target.c_str(), &status) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+  // A name that nobody asked for before: whatever else the kernel remembers, this it must ask.
+  const std::string unheard_of = target + "/.firn-probe-" + std::to_string(getpid()) + "-" +
+                                 std::to_string(std::random_device()());
+  struct stat status {};
+  return lstat(unheard_of.c_str(), &status) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 }  // namespace firn
