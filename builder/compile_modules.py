@@ -6,9 +6,12 @@ The .pyc of pair N is TARGET_DIRECTORY/N. First line printed: version and cache 
 and why. Then, in any order, one line a pair: "N ok", "N failed" (it is no Python of this
 version), "N full" (no space for the result) or "N error".
 
-Each module is compiled in a process of its own, forked from this one: which objects marshal marks
-as shared depends on the strings that the interpreter holds at that moment, and so on everything
-that it compiled before.
+The same modules give the same bytes, however many jobs there are:
+- What the compiler and marshal make of a module depends in places on what the interpreter did
+  before. So modules are compiled in batches, each the same in every run, by a process forked from
+  this one, which compiles nothing itself.
+- Before Python 3.11 marshal marks a name as shared if anything in the interpreter holds it, so
+  all of them are held while a module is written: its bytes then do not depend on its batch.
 """
 
 import sys
@@ -20,22 +23,42 @@ import gc  # noqa: E402
 import importlib.util  # noqa: E402
 import marshal  # noqa: E402
 import os  # noqa: E402
+import types  # noqa: E402
 import warnings  # noqa: E402
 
 OK, FAILED, FULL, ERROR = range(4)
 WORDS = (b"ok", b"failed", b"full", b"error")
 UNCHECKED_HASH = 1
+BATCH = 32
+NAME_TUPLES = ("co_consts", "co_names", "co_varnames", "co_cellvars", "co_freevars")
+SINGLE_PARTS = ("co_filename", "co_name", "co_qualname", "co_linetable", "co_lnotab")
+
+
+def hold(value, held):
+    """Adds the value and what it is made of to the list `held`."""
+    held.append(value)
+    if isinstance(value, types.CodeType):
+        for name in NAME_TUPLES:
+            for part in getattr(value, name):
+                hold(part, held)
+        if sys.version_info < (3, 12):  # later names are never freed; co_lnotab warns there
+            held.extend(getattr(value, name, None) for name in SINGLE_PARTS)
+    elif isinstance(value, (tuple, frozenset)):
+        for part in value:
+            hold(part, held)
 
 
 def compile_module(source, shown, target):
     with open(source, "rb") as file:
         text = file.read()
+    held = []
     try:
         code = compile(text, shown, "exec", dont_inherit=True)
+        hold(code, held)
         body = marshal.dumps(code)
     except (SyntaxError, ValueError, RecursionError, OverflowError):
         return FAILED
-    with open(target, "xb") as file:
+    with open(target, "wb") as file:
         file.write(importlib.util.MAGIC_NUMBER)
         file.write(UNCHECKED_HASH.to_bytes(4, "little"))
         file.write(importlib.util.source_hash(text))
@@ -43,41 +66,68 @@ def compile_module(source, shown, target):
     return OK
 
 
-def run_child(source, shown, target):
-    status = ERROR
+def run_child(batch, results):
     try:
-        status = compile_module(os.fsdecode(source), os.fsdecode(shown), target)
-    except BaseException as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            status = FULL
-        print(os.fsdecode(source), ": ", repr(error), sep="", file=sys.stderr, flush=True)
+        for source, shown, target in batch:
+            status = ERROR
+            try:
+                status = compile_module(os.fsdecode(source), os.fsdecode(shown), target)
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    status = FULL
+                print(os.fsdecode(source), error, sep=": ", file=sys.stderr, flush=True)
+            except BaseException as error:
+                print(os.fsdecode(source), repr(error), sep=": ", file=sys.stderr, flush=True)
+            os.write(results, bytes([status]))
     finally:
-        os._exit(status)
+        os._exit(0)
 
 
-def report(running):
-    pid, status = os.wait()
-    # A module that makes the compiler crash is one that it cannot compile.
-    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else FAILED
-    os.write(1, b"%d %s\n" % (running.pop(pid), WORDS[code]))
+def start(batch):
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        run_child(batch, write_end)
+    os.close(write_end)
+    return pid, read_end
+
+
+def collect(read_end, size):
+    """The statuses of a batch whose child has ended."""
+    statuses = os.read(read_end, size)
+    os.close(read_end)
+    return statuses
+
+
+def report(first, statuses):
+    lines = [b"%d %s\n" % (first + i, WORDS[status]) for i, status in enumerate(statuses)]
+    os.write(1, b"".join(lines))
 
 
 def main():
     list_path, directory, jobs = sys.argv[1], sys.argv[2], int(sys.argv[3])
     with open(list_path, "rb") as file:
         words = file.read().split(b"\0")
-    warnings.simplefilter("ignore")
-    gc.disable()
+    modules = [(words[2 * i], words[2 * i + 1], "%s/%d" % (directory, i))
+               for i in range(len(words) // 2)]
+    waiting = [(first, modules[first:first + BATCH])
+               for first in range(0, len(modules), BATCH)]
+    waiting.reverse()
     running = {}
-    for index in range(len(words) // 2):
-        if len(running) >= jobs:
-            report(running)
-        pid = os.fork()
-        if pid == 0:
-            run_child(words[2 * index], words[2 * index + 1], "%s/%d" % (directory, index))
-        running[pid] = index
-    while running:
-        report(running)
+    while waiting or running:
+        if waiting and len(running) < jobs:
+            first, batch = waiting.pop()
+            pid, read_end = start(batch)
+            running[pid] = (first, batch, read_end)
+            continue
+        first, batch, read_end = running.pop(os.wait()[0])
+        statuses = collect(read_end, len(batch))
+        done = len(statuses)
+        if done < len(batch):  # this module made the compiler crash
+            statuses += bytes([FAILED])
+            if batch[done + 1:]:
+                waiting.append((first + done + 1, batch[done + 1:]))
+        report(first, statuses)
 
 
 tag = sys.implementation.cache_tag
@@ -87,4 +137,6 @@ elif not tag:
     print("unable it has no cache tag, and so no .pyc files", flush=True)
 else:
     print("%d.%d.%d" % sys.version_info[:3], tag, flush=True)
+    warnings.simplefilter("ignore")
+    gc.disable()
     main()
