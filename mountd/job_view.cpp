@@ -117,6 +117,20 @@ void ShowImage(size_t index, const JobImage& image, const std::string& target,
   PlaceView(scaffold.path(), target, image, options);
 }
 
+// Would the last of `places`, those of the first images, hide one of the others?
+void CheckHidesNone(const std::vector<JobImage>& images, const std::vector<std::string>& places) {
+  const size_t last = places.size() - 1;
+  for (size_t i = 0; i < last; ++i) {
+    if (!IsAtOrBelow(places[i], places[last])) continue;
+    throw Error(ErrorKind::kUsage,
+                "its prefix " + images[last].prefix + " would hide " + images[i].name +
+                    ", shown at " + images[i].prefix,
+                places[i] == places[last] ? "Give one of them another place with --prefix."
+                                          : "Name the image with the shorter prefix first.")
+        .WithPath(images[last].name);
+  }
+}
+
 // Has PATH such a file, executable or not? True for a name with a slash, which PATH is not asked
 // for.
 bool IsInPath(const std::string& program) {
@@ -141,18 +155,11 @@ SessionAddress LaunchFor(const JobImage& image, const FileDescriptor& fuse,
 }  // namespace
 
 void CheckPrefixes(const std::vector<JobImage>& images) {
-  for (size_t i = 0; i < images.size(); ++i) {
-    CheckPrefix(images[i].prefix);
-    for (size_t j = 0; j < i; ++j) {
-      if (!IsAtOrBelow(images[j].prefix, images[i].prefix)) continue;
-      throw Error(ErrorKind::kUsage,
-                  "its prefix " + images[i].prefix + " would hide " + images[j].name +
-                      ", shown at " + images[j].prefix,
-                  images[j].prefix == images[i].prefix
-                      ? "Give one of them another place with --prefix."
-                      : "Name the image with the shorter prefix first.")
-          .WithPath(images[i].name);
-    }
+  std::vector<std::string> prefixes;
+  for (const JobImage& image : images) {
+    CheckPrefix(image.prefix);
+    prefixes.push_back(NormalPrefix(image.prefix));
+    CheckHidesNone(images, prefixes);
   }
 }
 
@@ -167,9 +174,9 @@ void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& opti
   PrefixPlacer placer;
   std::vector<std::string> covered;
   for (size_t i = 0; i < images.size(); ++i) {
-    const std::string target = placer.Ensure(images[i].prefix);
-    ShowImage(i, images[i], target, options, launcher);
-    covered.push_back(target);
+    covered.push_back(placer.Ensure(images[i].prefix));
+    CheckHidesNone(images, covered);
+    ShowImage(i, images[i], covered.back(), options, launcher);
   }
   placer.Seal();
   covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());

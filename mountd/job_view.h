@@ -16,7 +16,8 @@ struct JobImage {
   bool foreign = false;  // a SquashFS file without an appendix
 };
 
-// Throws kUsage where the images cannot be shown together at their prefixes, in this order.
+// Throws kUsage where the images cannot be shown together at their prefixes, in this order: one
+// would hide another.
 void CheckPrefixes(const std::vector<JobImage>& images);
 
 // Moves the calling process into namespaces of its own (EnterJobNamespace) in which each image is

@@ -83,10 +83,15 @@ void CheckPrefix(const std::string& prefix) {
   }
   if (path.relative_path().empty()) throw refuse("it is the root directory");
   for (const char* reserved : {"/proc", "/sys", "/dev"}) {
-    if (IsAtOrBelow(path.lexically_normal().string(), reserved)) {
+    if (IsAtOrBelow(NormalPrefix(prefix), reserved)) {
       throw refuse("/proc, /sys and /dev belong to the kernel");
     }
   }
+}
+
+std::string NormalPrefix(const std::string& prefix) {
+  const std::filesystem::path path = std::filesystem::path(prefix).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).string();
 }
 
 bool IsAtOrBelow(std::string_view path, std::string_view directory) {
@@ -96,16 +101,13 @@ bool IsAtOrBelow(std::string_view path, std::string_view directory) {
 }
 
 std::string PrefixPlacer::Ensure(const std::string& prefix) {
-  // Without a trailing slash, which would be a component of its own.
-  std::filesystem::path path = std::filesystem::path(prefix).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
-
-  const ExistingPart part = FindExistingPart(path.string());
+  const std::string path = NormalPrefix(prefix);
+  const ExistingPart part = FindExistingPart(path);
   if (!part.missing.empty() && !MakeOnHost(part)) {
     PlaceUnderlay(part.directory, part.missing);
     underlays_.push_back(part.directory);
   }
-  const std::optional<std::string> real = RealPath(path.string());
+  const std::optional<std::string> real = RealPath(path);
   if (!real || !IsDirectory(*real)) {
     throw Error(ErrorKind::kMountPoint, "expected a directory to show the image at, found a file",
                 kOtherPrefix)

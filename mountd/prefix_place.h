@@ -11,6 +11,9 @@ namespace firn {
 // the root directory, or in /proc, /sys or /dev, which every program needs as they are.
 void CheckPrefix(const std::string& prefix);
 
+// `prefix` without doubled or trailing slashes.
+std::string NormalPrefix(const std::string& prefix);
+
 // Does `path` equal `directory` or lie below it? Both absolute, compared as text.
 bool IsAtOrBelow(std::string_view path, std::string_view directory);
 

@@ -37,6 +37,11 @@ TEST(CheckPrefixTest, RefusesWhatNoImageMayCover) {
   }
 }
 
+TEST(NormalPrefixTest, LeavesOutSuperfluousSlashes) {
+  EXPECT_EQ(NormalPrefix("/opt/x"), "/opt/x");
+  EXPECT_EQ(NormalPrefix("//opt///x//"), "/opt/x");
+}
+
 TEST(IsAtOrBelowTest, ComparesWholeComponents) {
   EXPECT_TRUE(IsAtOrBelow("/opt/x", "/opt/x"));
   EXPECT_TRUE(IsAtOrBelow("/opt/x/y", "/opt/x"));

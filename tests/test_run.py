@@ -1,142 +1,32 @@
-"""firn run: what a job sees, and that nobody else sees it."""
+"""firn run: a job sees its images, and is otherwise as its caller started it."""
 
-import contextlib
 import json
 import os
 import pathlib
 import resource
-import select
 import signal
 import subprocess
-import time
 
 import pytest
 
+from harness.jobs import (  # noqa: F401  (fixtures)
+    DEADLINE, FAILED, NOT_EXECUTABLE, NOT_FOUND, image, job_directory, job_tree, locked,
+    nothing_left, other_image, place, run, sessions, user_files, wait_until_gone)
 from harness.mounts import mksquashfs
 
-FAILED = 125
-NOT_EXECUTABLE = 126
-NOT_FOUND = 127
-DEADLINE = 60  # seconds; for what must happen soon and has no event to wait for
-
 PYTHON = "/usr/bin/python3"
-
-
-@pytest.fixture(scope="module")
-def tree(scratch):
-    root = scratch / "run-tree"
-    (root / "bin").mkdir(parents=True)
-    (root / "data").write_text("from the image\n")
-    (root / "bin" / "hello").write_text("#!/bin/sh\necho hello \"$@\"\n")
-    (root / "bin" / "hello").chmod(0o755)
-    (root / "bin" / "plain").write_text("no program\n")
-    (root / "bin" / "lost").write_text("#!/no/such/interpreter\n")
-    (root / "bin" / "lost").chmod(0o755)
-    (root / "sub" / "deep").mkdir(parents=True)
-    (root / "sub" / "deep" / "file").write_text("deep\n")
-    return root
-
-
-@pytest.fixture(scope="module")
-def image(firn, scratch, tree):
-    """Its prefix is never used: each test gives --prefix, or asks for it."""
-    return firn.build(tree, scratch / "run.firn", "--prefix", "/opt/firn-run-test/default")
-
-
-@pytest.fixture(scope="module")
-def other_image(firn, scratch):
-    root = scratch / "run-other"
-    root.mkdir()
-    (root / "data").write_text("from the other\n")
-    return firn.build(root, scratch / "run-other.firn", "--prefix", "/opt/firn-run-test/other")
-
-
-@pytest.fixture
-def place(user, directory):
-    """A directory of the user's for one test."""
-    if user.uid is not None:
-        os.chown(directory, user.uid, user.uid)
-    return directory
-
-
-@pytest.fixture
-def locked(directory):
-    """A directory of root's, in which an ordinary user may make nothing."""
-    path = directory / "locked"
-    path.mkdir()
-    path.chmod(0o755)
-    (path / "directory").mkdir()
-    (path / "directory" / "inner").write_text("inner\n")
-    (path / "file").write_text("file\n")
-    (path / "link").symlink_to("directory/inner")
-    (path / "dangling").symlink_to("nowhere")
-    os.mkfifo(path / "fifo")
-    return path
-
-
-def run(firn, user, *arguments, prefix=None, **options):
-    given = [] if prefix is None else ["--prefix", prefix]
-    return firn.run("run", *given, *arguments, user=user, **({"check": False} | options))
-
-
-def sessions(image):
-    """Process ids of the firnds that serve the image."""
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if words[0].endswith(b"/firnd") and b"--image-name=" + os.fsencode(image) in words:
-                found.append(int(entry.name))
-    return found
-
-
-def wait_until_gone(pids):
-    """Until the processes have ended, by their pidfds."""
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            pidfd = os.pidfd_open(pid)
-            try:
-                ready, _, _ = select.select([pidfd], [], [], DEADLINE)
-                assert ready, f"firnd {pid} is still there"
-            finally:
-                os.close(pidfd)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(image, user_files):
-    """Each session ends with its job, and takes its files with it."""
-    yield
-    wait_until_gone(sessions(image))
-    deadline = time.monotonic() + DEADLINE
-    while left := user_files():
-        assert time.monotonic() < deadline, f"left behind: {left}"
-
-
-@pytest.fixture
-def user_files(request):
-    """Lists what firnd keeps for the test's ordinary user."""
-    ordinary = request.getfixturevalue("ordinary_user")
-
-    def list_files():
-        directory = ordinary.runtime / "firn"
-        return sorted(directory.iterdir()) if directory.exists() else []
-
-    return list_files
 
 
 def test_the_command_sees_the_image_and_nobody_else_does(firn, image, user, place):
     prefix = place / "prefix"
     script = f"cat {prefix}/data && read line && ls {prefix}"
-    before = pathlib.Path("/proc/self/mountinfo").read_text()
     job = subprocess.Popen(
         [firn.path, "run", "--prefix", prefix, image, "--", "sh", "-c", script],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **user.popen_arguments())
     assert job.stdout.readline() == "from the image\n"
     # It is up, and holds a view of its own.
     assert list(prefix.iterdir()) == []
-    assert pathlib.Path("/proc/self/mountinfo").read_text() == before
+    assert str(place) not in pathlib.Path("/proc/self/mountinfo").read_text()
     out, _ = job.communicate("go\n", timeout=DEADLINE)
     assert out.split() == ["bin", "data", "sub"]
     assert job.returncode == 0
@@ -149,9 +39,9 @@ def test_the_prefix_of_the_manifest_is_the_default(firn, image, ordinary_user):
 
 
 @pytest.mark.parametrize("view", ["auto", "overlay", "direct"])
-def test_each_kind_of_view(firn, image, tree, user, place, view):
+def test_each_kind_of_view(firn, image, job_tree, user, place, view):
     result = run(firn, user, "--view", view, "--cache-size", "8MiB", image, "--", "diff", "-r",
-                 tree, place / "p", prefix=place / "p")
+                 job_tree, place / "p", prefix=place / "p")
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
 
 
@@ -235,6 +125,19 @@ def test_the_command_starts_as_it_would_without_firn(firn, image, user, place):
         os.close(write_end)
     assert json.loads(inside.stdout) == json.loads(bare.stdout)
     assert write_end in json.loads(inside.stdout)["descriptors"]
+
+
+def test_closed_standard_descriptors_stay_closed(firn, image, user, place):
+    code = ("import json, os; print(json.dumps(sorted(fd for fd in range(10) if "
+            "os.path.exists(f'/proc/self/fd/{fd}'))), file=open('OUT', 'w'))")
+    seen = []
+    for name, command in (("bare", []), ("inside", [str(firn.path), "run", "--prefix",
+                                                    str(place / "p"), str(image), "--"])):
+        command = [*command, PYTHON, "-c", code.replace("OUT", f"{place}/{name}")]
+        result = user.run("sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command)
+        assert result.returncode == 0, result.stderr
+        seen.append(json.loads((place / name).read_text()))
+    assert seen[0] == seen[1]
 
 
 def test_standard_input_is_the_commands(firn, image, user, place):
@@ -336,199 +239,6 @@ def test_many_ranks_start_at_once_at_a_prefix_that_none_has(firn, image, user, p
         assert (rank.returncode, out) == (0, "from the image\n"), errors
 
 
-# Where the prefix is
-
-
-def test_a_prefix_that_exists_is_covered(firn, image, user, place):
-    prefix = place / "p"
-    prefix.mkdir()
-    prefix.chmod(0o755)
-    (prefix / "host").write_text("host\n")
-    result = run(firn, user, image, "--", "ls", prefix, prefix=prefix)
-    assert result.stdout.split() == ["bin", "data", "sub"], result.stderr
-    assert os.listdir(prefix) == ["host"]
-
-
-def test_a_prefix_behind_a_symlink(firn, image, user, place):
-    (place / "real").mkdir(mode=0o755)
-    if user.uid is not None:
-        os.chown(place / "real", user.uid, user.uid)
-    (place / "link").symlink_to("real")
-    result = run(firn, user, image, "--", "cat", place / "real/x/data", place / "link/x/data",
-                 prefix=place / "link/x/")
-    assert result.stdout == "from the image\n" * 2, result.stderr
-
-
-def test_a_missing_prefix_is_made_where_the_caller_may(firn, image, user, place):
-    """Then the job's other writes beside it reach the host."""
-    script = f"cat {place}/new/prefix/data && touch {place}/new/beside"
-    result = run(firn, user, image, "--", "sh", "-c", script, prefix=place / "new/prefix")
-    assert (result.returncode, result.stdout) == (0, "from the image\n"), result.stderr
-    assert sorted(os.listdir(place / "new")) == ["beside", "prefix"]
-    assert os.listdir(place / "new/prefix") == []
-
-
-LIST = """
-import json, os, sys
-seen = {}
-for entry in os.scandir(sys.argv[1]):
-    status = entry.stat(follow_symlinks=False)
-    if entry.name not in ('new', 'dangling'):
-        seen[entry.name] = [status.st_mode >> 12, os.path.exists(entry.path),
-                            os.readlink(entry.path) if entry.is_symlink() else status.st_ino]
-print(json.dumps(seen))
-"""
-
-
-def test_a_missing_prefix_that_the_caller_may_not_make_is_underlaid(firn, image, ordinary_user,
-                                                                    locked):
-    """The host's entries are all there beside it, the same files; nothing changes on the host."""
-    before = sorted(os.listdir(locked))
-    prefix = locked / "new/prefix"
-    script = (f"cat {prefix}/data {locked}/directory/inner {locked}/link {locked}/file; "
-              f"{PYTHON} -c \"$LIST\" {locked}; touch {locked}/x {locked}/new/x {prefix}/x")
-    user = ordinary_user
-    result = run(firn, user, image, "--", "sh", "-c", script, prefix=prefix,
-                 env=user.environment() | {"LIST": LIST})
-    lines = result.stdout.splitlines()
-    assert lines[:4] == ["from the image", "inner", "inner", "file"], result.stderr
-    outside = user.run(PYTHON, "-c", LIST, locked)
-    assert json.loads(lines[4]) == json.loads(outside.stdout)
-    assert result.stderr.count("Read-only file system") == 3, result.stderr
-    assert sorted(os.listdir(locked)) == before
-
-
-def test_writes_through_an_underlay_reach_the_host(firn, image, ordinary_user, locked):
-    """What the caller may write beside the prefix, it still may."""
-    (locked / "directory").chmod(0o777)
-    run(firn, ordinary_user, image, "--", "touch", locked / "directory/made",
-        prefix=locked / "new", check=True)
-    assert (locked / "directory/made").exists()
-
-
-def test_a_dangling_symlink_gives_way(firn, image, ordinary_user, locked):
-    result = run(firn, ordinary_user, image, "--", "cat", locked / "dangling/data",
-                 prefix=locked / "dangling")
-    assert (result.returncode, result.stdout) == (0, "from the image\n"), result.stderr
-    assert os.readlink(locked / "dangling") == "nowhere"
-
-
-def test_a_prefix_at_the_top_level(firn, image, ordinary_user, directory):
-    """The job gets a new root directory that shows all of the old one."""
-    user = ordinary_user
-    prefix = f"/firn-run-test-{os.getpid()}/prefix"
-    script = (f"cat {prefix}/data; pwd; ls -A /; ls /proc/self >/dev/null && echo proc; "
-              f"test -c /dev/null && echo dev; touch {user.home}/from-job; mountpoint -q /old_root")
-    result = run(firn, user, image, "--", "sh", "-c", script, prefix=prefix)
-    lines = result.stdout.splitlines()
-    assert lines[:2] == ["from the image", str(user.home)], result.stderr
-    names = [os.path.dirname(prefix)[1:], *os.listdir("/"), "proc", "dev"]
-    assert sorted(lines[2:]) == sorted(names)
-    assert (user.home / "from-job").exists()
-    assert not os.path.exists(os.path.dirname(prefix))
-
-
-def test_a_prefix_at_the_top_level_as_root_is_made(firn, image, root_user):
-    prefix = f"/firn-run-test-root-{os.getpid()}"
-    try:
-        result = run(firn, root_user, image, "--", "cat", f"{prefix}/data", prefix=prefix)
-        assert (result.returncode, result.stdout) == (0, "from the image\n"), result.stderr
-        assert os.listdir(prefix) == []
-    finally:
-        os.rmdir(prefix)
-
-
-@pytest.mark.parametrize("prefix, words", [
-    ("relative/path", "absolute"), ("/", "root directory"), ("/proc/x", "kernel"),
-    ("/dev", "kernel"), ("/opt/../etc", "'..'"), ("/etc/passwd", "Expected a directory".lower()),
-    ("/etc/passwd/x", "Not a directory")])
-def test_prefixes_that_cannot_be(firn, image, user, prefix, words):
-    result = run(firn, user, image, "--", "true", prefix=prefix)
-    assert result.returncode == FAILED
-    assert words in result.stderr
-    assert prefix in result.stderr
-
-
-def test_a_prefix_below_a_closed_directory(firn, image, ordinary_user, locked):
-    (locked / "directory").chmod(0o700)
-    result = run(firn, ordinary_user, image, "--", "true", prefix=locked / "directory/new")
-    assert result.returncode == FAILED
-    assert "Permission denied" in result.stderr
-    assert "--prefix" in result.stderr
-
-
-# Several images
-
-
-def test_two_images(firn, image, other_image, user, place):
-    result = run(firn, user, "--prefix", place / "a", "--prefix", place / "b", image, other_image,
-                 "--", "cat", place / "a/data", place / "b/data")
-    assert result.stdout == "from the image\nfrom the other\n", result.stderr
-    wait_until_gone(sessions(other_image))
-
-
-@pytest.mark.parametrize("below", ["new", "new/er", "sub", "sub/new"])
-def test_an_image_inside_another(firn, image, other_image, user, place, below):
-    outer = place / "p"
-    inner = outer / below
-    script = (f"cat {outer}/data {inner}/data; ls {outer}; touch {outer}/x {inner}/x; "
-              f"test -e {outer}/sub/deep/file && echo deep")
-    result = run(firn, user, "--prefix", outer, "--prefix", inner, image, other_image, "--", "sh",
-                 "-c", script)
-    lines = result.stdout.splitlines()
-    assert lines[:2] == ["from the image", "from the other"], result.stderr
-    names = {"bin", "data", "sub", pathlib.Path(below).parts[0]}
-    assert set(lines[2:2 + len(names)]) == names
-    assert ("deep" in lines[-1:]) == (below != "sub")
-    assert result.stderr.count("Read-only file system") == 2, result.stderr
-    wait_until_gone(sessions(other_image))
-
-
-def test_images_that_would_hide_each_other_are_refused(firn, image, other_image, user, place):
-    for first, second in ((place / "p/x", place / "p"), (place / "p", place / "p")):
-        result = run(firn, user, "--prefix", first, "--prefix", second, image, other_image, "--",
-                     "true")
-        assert result.returncode == FAILED
-        assert "would hide" in result.stderr
-    assert list(place.iterdir()) == []
-
-
-# The working directory
-
-
-def test_the_working_directory_is_kept(firn, image, user, place, locked):
-    for cwd, prefix in ((place, place / "p"), (place, place), (locked / "directory", place / "q")):
-        inside = run(firn, user, image, "--", PYTHON, "-c", "import os; print(os.getcwd())",
-                     prefix=prefix, cwd=cwd)
-        assert inside.stdout == f"{cwd}\n", inside.stderr
-
-
-def test_a_covered_working_directory_is_the_new_one(firn, image, user, place):
-    prefix = place / "p"
-    (prefix / "sub").mkdir(parents=True)
-    result = run(firn, user, image, "--", "cat", "deep/file", "../data", prefix=prefix,
-                 cwd=prefix / "sub")
-    assert result.stdout == "deep\nfrom the image\n", result.stderr
-    (prefix / "missing").mkdir()
-    result = run(firn, user, image, "--", "true", prefix=prefix, cwd=prefix / "missing")
-    assert result.returncode == FAILED
-    assert "working directory" in result.stderr
-    assert str(prefix / "missing") in result.stderr
-
-
-def test_the_working_directory_below_an_underlay(firn, image, ordinary_user, locked):
-    result = run(firn, ordinary_user, image, "--", "cat", "inner", "../new/data",
-                 prefix=locked / "new", cwd=locked / "directory")
-    assert result.stdout == "inner\nfrom the image\n", result.stderr
-
-
-def test_a_working_directory_that_is_gone(firn, image, user, place):
-    (place / "gone").mkdir(mode=0o777)
-    script = f"cd {place}/gone && rmdir {place}/gone && exec {firn.path} run --prefix {place}/p " \
-             f"{image} -- cat {place}/p/data"
-    assert user.run("sh", "-c", script).stdout == "from the image\n"
-
-
 # Nothing can be changed
 
 
@@ -582,10 +292,10 @@ def test_the_view_is_nosuid_and_nodev(firn, image, user, place):
 # Foreign images
 
 
-def test_a_foreign_image(firn, tree, user, place):
-    foreign = mksquashfs(tree, place / "foreign.sqfs", "-comp", "gzip")
+def test_a_foreign_image(firn, job_tree, user, place):
+    foreign = mksquashfs(job_tree, place / "foreign.sqfs", "-comp", "gzip")
     foreign.chmod(0o644)
-    result = run(firn, user, "--foreign", foreign, "--", "diff", "-r", tree, place / "p",
+    result = run(firn, user, "--foreign", foreign, "--", "diff", "-r", job_tree, place / "p",
                  prefix=place / "p")
     assert (result.returncode, result.stdout) == (0, ""), result.stderr
     wait_until_gone(sessions(foreign))
@@ -690,6 +400,23 @@ def test_where_user_namespaces_are_switched_off(firn, image, ordinary_user, plac
     assert "sysctl user.max_user_namespaces=" in result.stderr
 
 
+@pytest.mark.parametrize("hide, words", [
+    ("mknod $0/fuse c 10 229 && chmod 600 $0/fuse && mount --bind $0/fuse /dev/fuse", "mode 0666"),
+    ("touch $0/fuse && chmod 666 $0/fuse && mount --bind $0/fuse /dev/fuse", "expected the FUSE device"),
+    ("mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3", "modprobe fuse")])
+def test_where_the_fuse_device_is_amiss(firn, image, root_user, ordinary_user, directory, hide,
+                                        words):
+    """In a mount namespace around it; the machine's own device stays as it is."""
+    script = (f"{hide} && exec setpriv --reuid={ordinary_user.uid} "
+              f'--regid={ordinary_user.uid} --clear-groups "$1" run --prefix "$2" "$3" -- true')
+    result = root_user.run("unshare", "--mount", "sh", "-c", script, directory, firn.path,
+                           ordinary_user.home / "p", image, env=ordinary_user.environment())
+    assert result.returncode == FAILED, result.stderr
+    assert words in result.stderr
+    assert "/dev/fuse" in result.stderr
+    assert "Ask the site" in result.stderr
+
+
 @pytest.fixture
 def place_of_ordinary(ordinary_user, directory):
     if ordinary_user.uid is not None:
@@ -698,7 +425,6 @@ def place_of_ordinary(ordinary_user, directory):
 
 
 def test_where_descriptors_are_few(firn, image, user, place):
-    """A directory of many entries is underlaid without a descriptor for each."""
     def few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
 
