@@ -60,7 +60,8 @@ def test_the_command_dies_of_signals_as_itself(firn, image, user, place, number)
 
 def test_the_command_is_the_callers_child(firn, image, user, place):
     job = subprocess.Popen(
-        [firn.path, "run", "--prefix", place / "p", image, "--", "sh", "-c", "echo $$ $PPID; read x"],
+        [firn.path, "run", "--prefix", place / "p", image, "--",
+         "sh", "-c", "echo $$ $PPID; read x"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **user.popen_arguments())
     assert job.stdout.readline().split() == [str(job.pid), str(os.getpid())]
     job.send_signal(signal.SIGTERM)
@@ -402,7 +403,8 @@ def test_where_user_namespaces_are_switched_off(firn, image, ordinary_user, plac
 
 @pytest.mark.parametrize("hide, words", [
     ("mknod $0/fuse c 10 229 && chmod 600 $0/fuse && mount --bind $0/fuse /dev/fuse", "mode 0666"),
-    ("touch $0/fuse && chmod 666 $0/fuse && mount --bind $0/fuse /dev/fuse", "expected the FUSE device"),
+    ("touch $0/fuse && chmod 666 $0/fuse && mount --bind $0/fuse /dev/fuse",
+     "expected the FUSE device"),
     ("mount -t tmpfs tmpfs /dev && mknod -m 666 /dev/null c 1 3", "modprobe fuse")])
 def test_where_the_fuse_device_is_amiss(firn, image, root_user, ordinary_user, directory, hide,
                                         words):
