@@ -48,7 +48,7 @@ std::string FindFirnd() {
   const std::filesystem::path own =
       std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
   const std::vector<std::filesystem::path> candidates = {
-      own / "firnd", own / ".." / "mountd" / "firnd",
+      own / "firnd", own / ".." / "mountd" / "firnd", own / ".." / "sbin" / "firnd",
       std::filesystem::path(FIRN_SBINDIR) / "firnd"};
   for (const std::filesystem::path& candidate : candidates) {
     if (access(candidate.c_str(), X_OK) == 0) return candidate.lexically_normal().string();
