@@ -53,11 +53,12 @@ class SmallImage : public testing::Test {
   static void SetUpTestSuite() {
     std::string name = fs::temp_directory_path() / "firn_verify_test.XXXXXX";
     const fs::path directory = mkdtemp(name.data());
-    contents_ = {{"big", Noise(9000, 1)},
-                 {"empty", ""},
-                 {"hole", std::string(10000, '\0') + "end"},
-                 {"small", "a few bytes"},
-                 {"tail", Noise(5000, 2)}};
+    contents_["big"] = Noise(9000, 1);
+    contents_["empty"];
+    contents_["hole"] = std::string(10000, '\0');
+    contents_["hole"] += "end";
+    contents_["small"] = "a few bytes";
+    contents_["tail"] = Noise(5000, 2);
     TreeNode root;
     for (const auto& [file, content] : contents_) {
       std::ofstream(directory / file, std::ios::binary) << content;
