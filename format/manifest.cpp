@@ -24,6 +24,13 @@ void Load(const YAML::Node& from, const char* key, T& to) {
   if (const YAML::Node value = from[key]) to = value.as<T>();
 }
 
+// The mapping under that key; an undefined node where there is none.
+YAML::Node Mapping(const YAML::Node& from, const char* key) {
+  const YAML::Node value = from[key];
+  if (value && !value.IsMap()) throw Damaged(std::string("has no mapping under ") + key);
+  return value;
+}
+
 Manifest::Contents LoadContents(const YAML::Node& node) {
   Manifest::Contents contents;
   Load(node, "files", contents.files);
@@ -50,14 +57,14 @@ Manifest Load(const YAML::Node& root) {
   Load(root, "prefix", manifest.prefix);
   Load(root, "builder", manifest.builder);
   Load(root, "time", manifest.time);
-  if (const YAML::Node compression = root["compression"]) {
+  if (const YAML::Node compression = Mapping(root, "compression")) {
     Load(compression, "name", manifest.compression);
     Load(compression, "level", manifest.compression_level);
     Load(compression, "block_size", manifest.block_size);
     Load(compression, "library", manifest.compression_library);
   }
-  if (const YAML::Node contents = root["contents"]) manifest.contents = LoadContents(contents);
-  if (const YAML::Node python = root["python"]) manifest.python = LoadPython(python);
+  if (const YAML::Node contents = Mapping(root, "contents")) manifest.contents = LoadContents(contents);
+  if (const YAML::Node python = Mapping(root, "python")) manifest.python = LoadPython(python);
   return manifest;
 }
 

@@ -1,0 +1,227 @@
+#include "format/image_writer.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <random>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/appendix_writer.h"
+#include "format/data_writer.h"
+#include "format/error.h"
+#include "format/inode_writer.h"
+#include "format/layout.h"
+#include "format/little_endian.h"
+#include "format/page_tree.h"
+#include "format/squashfs_writer.h"
+
+namespace firn {
+namespace {
+
+std::string RandomText(size_t length, unsigned seed) {
+  std::mt19937 random(seed);
+  std::string text(length, '\0');
+  for (char& c : text) c = static_cast<char>(random());
+  return text;
+}
+
+class ImageWriterTest : public testing::Test {
+ protected:
+  ImageWriterTest() {
+    std::string name = testing::TempDir() + "/writer.XXXXXX";
+    directory_ = mkdtemp(name.data());
+    source_ = OpenFile(directory_, O_RDONLY | O_DIRECTORY, ErrorKind::kInput);
+    image_ = FileDescriptor(open(directory_.c_str(), O_TMPFILE | O_RDWR, 0600));
+    options_ = {.block_size = 4096,
+                .level = 1,
+                .jobs = 2,
+                .time = 5,
+                .source_directory = source_.get(),
+                .source_name = "tree"};
+  }
+  ~ImageWriterTest() override { std::filesystem::remove_all(directory_); }
+
+  // Files must be added in the order of their names.
+  TreeNode& AddFile(const std::string& name, const std::string& content) {
+    std::ofstream(directory_ + "/" + name) << content;
+    struct stat status;
+    EXPECT_EQ(lstat((directory_ + "/" + name).c_str(), &status), 0);
+    auto node = std::make_unique<TreeNode>();
+    node->name = name;
+    node->type = FileType::kRegular;
+    node->permissions = 0644;
+    node->stamp = SourceStamp::Of(status);
+    node->parent = &root_;
+    root_.children.push_back(std::move(node));
+    return *root_.children.back();
+  }
+
+  SquashfsPart Write() {
+    return WriteSquashfs(image_.get(), root_, options_, [](const auto&) {});
+  }
+
+  std::string directory_;
+  FileDescriptor source_;
+  FileDescriptor image_;
+  ImageWriterOptions options_;
+  TreeNode root_;
+};
+
+TEST_F(ImageWriterTest, NumbersRegularFilesFirst) {
+  auto directory = std::make_unique<TreeNode>();
+  directory->name = "a-directory";
+  directory->parent = &root_;
+  root_.children.push_back(std::move(directory));
+  TreeNode& first = AddFile("b", "one");
+  TreeNode& second = AddFile("c", "two");
+  TreeNode& link = AddFile("d", "one");
+  link.hard_link = &first;
+  const SquashfsPart part = Write();
+  EXPECT_EQ(ToInt(first.inode_number), 1u);
+  EXPECT_EQ(ToInt(second.inode_number), 2u);
+  EXPECT_EQ(ToInt(link.inode_number), 1u);
+  EXPECT_EQ(ToInt(root_.inode_number), 3u);
+  EXPECT_EQ(ToInt(root_.children[0]->inode_number), 4u);
+  ASSERT_EQ(part.digests.size(), 2u);
+  EXPECT_EQ(part.digests[1], Sha256Of(std::as_bytes(std::span("two", 3))));
+  EXPECT_EQ(part.contents.hard_links, 1u);
+  EXPECT_EQ(part.contents.bytes, 6u);
+}
+
+TEST_F(ImageWriterTest, StoresEqualFilesOnce) {
+  const std::string large = RandomText(3 * 4096 + 5, 1);
+  const std::string small = RandomText(1000, 2);
+  AddFile("1", large);
+  AddFile("2", small);
+  const uint64_t once = Write().length;
+  AddFile("3", large);
+  AddFile("4", small);
+  AddFile("5", RandomText(3 * 4096 + 5, 3));  // of the same size
+  ASSERT_EQ(ftruncate(image_.get(), 0), 0);
+  const SquashfsPart part = Write();
+  EXPECT_EQ(part.duplicate_files, 2u);
+  EXPECT_EQ(part.digests[0], part.digests[2]);
+  EXPECT_NE(part.digests[0], part.digests[4]);
+  EXPECT_LT(part.length, once + 3 * 4096 + 500);
+}
+
+TEST_F(ImageWriterTest, ZerosTakeNoBlocks) {
+  AddFile("1", std::string(10 * 4096 + 77, '\0'));
+  AddFile("2", std::string(100, '\0'));
+  AddFile("3", "x" + std::string(4095, '\0') + std::string(4096, '\0') + "y");
+  const SquashfsPart part = Write();
+  // The first block of 3, and its tail in a fragment block.
+  EXPECT_EQ(part.blocks.size(), 2u);
+}
+
+TEST_F(ImageWriterTest, BlocksFollowEachOtherFromTheFirstDataOffset) {
+  for (int i = 0; i < 30; ++i) {
+    AddFile(std::to_string(100 + i), RandomText(static_cast<size_t>(i) * 700, 9u));
+  }
+  const SquashfsPart part = Write();
+  uint64_t at = kFirstDataOffset;
+  for (const StoredBlock& block : part.blocks) {
+    EXPECT_EQ(block.offset, at);
+    at += block.length;
+  }
+  EXPECT_LT(at, part.length);
+}
+
+TEST_F(ImageWriterTest, AProgressFunctionMayGiveUp) {
+  for (int i = 0; i < 20; ++i) {
+    AddFile(std::to_string(100 + i), RandomText(20'000, static_cast<unsigned>(i)));
+  }
+  int calls = 0;
+  const auto give_up = [&](const WriteProgress&) {
+    if (++calls == 15) throw Error(ErrorKind::kInterrupted, "enough");
+  };
+  EXPECT_THROW(WriteSquashfs(image_.get(), root_, options_, give_up), Error);
+}
+
+TEST_F(ImageWriterTest, AFailedWriteIsAnOutputErrorWithItsReason) {
+  for (int i = 0; i < 20; ++i) {
+    AddFile(std::to_string(100 + i), RandomText(20'000, static_cast<unsigned>(i)));
+  }
+  image_ = FileDescriptor(open("/dev/full", O_RDWR));
+  try {
+    Write();
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kOutput);
+    EXPECT_NE(error.message().find("No space left"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(ImageWriterTest, FileListsMayBeLongerThanAStack) {
+  // 256 GiB in blocks of 4 KiB would be too slow to read; what matters is the length of the list
+  // of block sizes, 32 MiB here, four times the stack.
+  SquashfsOutput output(image_.get());
+  const SqfsHandle<GuardedCompressor> compressor = MakeCompressor(4096, 1);
+  FileLayout layout;
+  layout.size = uint64_t{4096} * (8u << 20);
+  layout.sparse_bytes = layout.size;
+  layout.block_sizes.assign(8u << 20, 0);
+  TreeNode& file = AddFile("file", "");
+  file.inode_number = InodeNumber{1};
+  root_.inode_number = InodeNumber{2};
+  const TreeInodes inodes{
+      .regular_count = 1, .nodes = {&file, &root_}, .link_counts = {1, 2}, .layouts = {&layout}};
+  sqfs_super_t super;
+  ASSERT_EQ(sqfs_super_init(&super, 4096, 0, SQFS_COMP_ZSTD), 0);
+  InodeWriter writer(output, *compressor, 0, inodes);
+  writer.WriteTree(root_, super);
+  writer.WriteTables(super);
+  EXPECT_EQ(super.inode_count, 2u);
+  EXPECT_GT(super.directory_table_start, super.inode_table_start);
+}
+
+// A section of several pages: its upper level stands behind it and leads to the digest.
+TEST_F(ImageWriterTest, LargeSectionsHaveTheirPageTrees) {
+  AddFile("file", "content");
+  SquashfsPart part = Write();
+  part.digests.resize(5000);
+  for (uint32_t i = 0; i < part.digests.size(); ++i) {
+    StoreLe<uint32_t>(part.digests[i].bytes.data(), 7919 * i % 5000);
+  }
+  const WrittenAppendix appendix = WriteAppendix(image_.get(), part, "name: x\n", 2, [] {});
+  std::vector<std::byte> file(appendix.file_length);
+  ASSERT_EQ(ReadAt(image_.get(), 0, file), file.size());
+  EXPECT_EQ(FileSize(image_.get()), file.size());
+  const auto footer = Footer::Decode(ByteSpan(file).last(kFooterLength));
+  ASSERT_TRUE(footer);
+  EXPECT_EQ(footer->image_id, appendix.image_id);
+  const ByteSpan core_bytes = ByteSpan(file).subspan(footer->core_offset, footer->core_length);
+  EXPECT_EQ(Sha256Of(core_bytes), appendix.image_id);
+  const CoreTable core = CoreTable::Decode(core_bytes);
+  const Section* digests = core.Find(kDigestsSection);
+  ASSERT_NE(digests, nullptr);
+  EXPECT_EQ(digests->length, 8u + 36 * 5000);
+  const ByteSpan content = ByteSpan(file).subspan(digests->offset, digests->length);
+  const PageTree tree = MakePageTree(content);
+  EXPECT_EQ(tree.root, digests->digest);
+  ASSERT_FALSE(tree.upper_levels.empty());
+  const ByteSpan upper =
+      ByteSpan(file).subspan(digests->offset + digests->length, tree.upper_levels.size());
+  EXPECT_TRUE(std::equal(upper.begin(), upper.end(), tree.upper_levels.begin()));
+  // The index leads through the digests in their order.
+  Digest before;
+  for (uint32_t i = 0; i < 5000; ++i) {
+    const uint32_t number = LoadLe<uint32_t>(content.data() + 8 + 32 * 5000 + 4 * i);
+    ASSERT_GE(number, 1u);
+    ASSERT_LE(number, 5000u);
+    EXPECT_LE(before, part.digests[number - 1]);
+    before = part.digests[number - 1];
+  }
+}
+
+}  // namespace
+}  // namespace firn
