@@ -99,7 +99,7 @@ std::unique_ptr<Attachment> Attachment::MountOverlay(const Image& image, const s
     view = MakeOverlayView(target, target,
                            {.image = image.path(), .user_namespace = InUserNamespace()});
   });
-  MoveView(view, directory);
+  MoveView(view, directory, target);
   attachment->TakeMount(target);
   return attachment;
 }

@@ -13,6 +13,16 @@
 
 namespace firn {
 
+void OpenStandardStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    // The lowest free number is the one that is missing.
+    if (open("/dev/null", O_RDWR) != fd) {
+      throw SystemError(ErrorKind::kInternal, errno, "cannot open /dev/null");
+    }
+  }
+}
+
 void CloseOtherDescriptors(std::vector<int> kept) {
   std::erase_if(kept, [](int fd) { return fd <= STDERR_FILENO; });
   std::sort(kept.begin(), kept.end());

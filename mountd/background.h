@@ -5,6 +5,10 @@
 
 namespace firn {
 
+// Opens /dev/null for those of the standard streams that are closed: the next file opened would
+// take their place, and what is printed would go into it. Throws kInternal.
+void OpenStandardStreams();
+
 // Closes every descriptor above standard error but those in `kept`.
 void CloseOtherDescriptors(std::vector<int> kept);
 

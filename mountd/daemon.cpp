@@ -1,26 +1,20 @@
 #include "mountd/daemon.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <memory>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "firn_version.h"
 #include "format/image.h"
 #include "mountd/attachment.h"
 #include "mountd/background.h"
@@ -80,14 +74,14 @@ void SetUpLog(const DaemonOptions& options) {
 }
 
 FileDescriptor TakeImage(const DaemonOptions& options) {
-  if (options.image_fd < 0) return OpenFile(options.image, O_RDONLY, ErrorKind::kDamaged);
+  if (options.image_fd < 0) return OpenFile(options.image, O_RDONLY, ErrorKind::kInput);
   return FileDescriptor(options.image_fd);
 }
 
 void RequireRegularFile(const FileDescriptor& image, const std::string& path) {
   struct stat status {};
   if (fstat(image.get(), &status) == 0 && S_ISREG(status.st_mode)) return;
-  throw Error(ErrorKind::kDamaged, "expected a regular file as image, found another kind of file",
+  throw Error(ErrorKind::kInput, "expected a regular file as image, found another kind of file",
               "Give the file that 'firn build' wrote.")
       .WithPath(path);
 }
@@ -180,6 +174,7 @@ DaemonOptions WithAbsolutePaths(DaemonOptions options) {
 
 int RunDaemon(const DaemonOptions& given) {
   const DaemonOptions options = WithAbsolutePaths(given);
+  OpenStandardStreams();
   CloseAtExec(GivenDescriptors(options));
   CloseOtherDescriptors(GivenDescriptors(options));
   signal(SIGPIPE, SIG_IGN);

@@ -1,5 +1,7 @@
 #include "mountd/mount_table.h"
 
+#include <sys/stat.h>
+
 #include <charconv>
 #include <fstream>
 
@@ -96,6 +98,11 @@ std::vector<MountEntry> ReadMountTable() {
   std::vector<MountEntry> table;
   for (std::string line; std::getline(file, line);) table.push_back(ParseMountLine(line));
   return table;
+}
+
+uint64_t OwnMountNamespace() {
+  struct stat status {};
+  return stat("/proc/self/ns/mnt", &status) == 0 ? status.st_ino : 0;
 }
 
 std::optional<MountEntry> FindMount(const std::vector<MountEntry>& table, std::string_view target) {

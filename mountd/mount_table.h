@@ -36,6 +36,9 @@ MountEntry ParseMountLine(std::string_view line);
 // The caller's mount namespace, in the kernel's order. Throws kSystem without /proc.
 std::vector<MountEntry> ReadMountTable();
 
+// What tells the caller's mount namespace from others: the inode number of its /proc entry.
+uint64_t OwnMountNamespace();
+
 // The topmost mount at exactly that absolute path without symlinks.
 std::optional<MountEntry> FindMount(const std::vector<MountEntry>& table, std::string_view target);
 

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -22,11 +23,24 @@ constexpr std::string_view kTemporaryPrefix = "/tmp/firn-";
 
 bool IsRoot() { return geteuid() == 0 && !InUserNamespace(); }
 
+// The uid outside of the user namespace: inside, everybody may be called 0.
+uid_t OuterUid() {
+  std::ifstream map("/proc/self/uid_map");
+  const uid_t own = geteuid();
+  uid_t inside = 0;
+  uid_t outside = 0;
+  uid_t count = 0;
+  while (map >> inside >> outside >> count) {
+    if (own >= inside && own - inside < count) return outside + (own - inside);
+  }
+  return own;
+}
+
 std::string OwnPath() {
   if (IsRoot()) return kRootsDirectory;
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   if (runtime != nullptr && runtime[0] == '/') return std::string(runtime) + "/firn";
-  return std::string(kTemporaryPrefix) + std::to_string(geteuid());
+  return std::string(kTemporaryPrefix) + std::to_string(OuterUid());
 }
 
 std::optional<uid_t> ParseUid(std::string_view digits) {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "firn_version.h"
-#include "mountd/fuse_mount.h"
+#include "mountd/mount_table.h"
 
 namespace firn {
 namespace {
@@ -112,6 +112,7 @@ SessionStatus ServiceLoop::Status() const {
   }
   status.mount_point = parts_.shown_at;
   status.job = parts_.is_job;
+  status.namespace_id = OwnMountNamespace();
   status.view = ToString(attachment.view());
   status.view_reason = attachment.view_reason();
   status.pid = getpid();

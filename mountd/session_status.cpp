@@ -26,6 +26,7 @@ json ToJson(const SessionStatus& status) {
           {"foreign", status.foreign},
           {"mount_point", status.mount_point},
           {"job", status.job},
+          {"mount_namespace", status.namespace_id},
           {"view", status.view},
           {"view_reason", OrNull(status.view_reason)},
           {"pid", status.pid},
@@ -56,6 +57,7 @@ SessionStatus SessionStatusFrom(const json& object) {
     Take(object, "foreign", status.foreign);
     Take(object, "mount_point", status.mount_point);
     Take(object, "job", status.job);
+    Take(object, "mount_namespace", status.namespace_id);
     Take(object, "view", status.view);
     Take(object, "view_reason", status.view_reason);
     Take(object, "pid", status.pid);

@@ -17,11 +17,12 @@ struct SessionStatus {
   std::string name;   // of the image's manifest, as is the prefix; empty for a foreign image
   std::string prefix;
   bool foreign = false;
-  std::string mount_point;  // for a job: where it sees the image
-  bool job = false;         // started by `firn run`
-  std::string view;         // "overlay" or "direct"
-  std::string view_reason;  // why it is direct where nobody asked for that; empty otherwise
-  pid_t pid = 0;            // of firnd
+  std::string mount_point;    // for a job: where it sees the image
+  bool job = false;           // started by `firn run`
+  uint64_t namespace_id = 0;  // firnd's mount namespace (inode of /proc/PID/ns/mnt)
+  std::string view;           // "overlay" or "direct"
+  std::string view_reason;    // why it is direct where nobody asked for that; empty otherwise
+  pid_t pid = 0;              // of firnd
   uid_t uid = 0;
   std::string version;  // of firnd
   std::string control;  // path of the control socket

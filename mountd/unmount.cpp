@@ -26,8 +26,9 @@ struct Server {
 
 Server FindServer(const std::string& target) {
   Server server;
+  const uint64_t here = OwnMountNamespace();
   for (const SessionStatus& session : ListSessions()) {
-    if (session.mount_point != target || session.job) continue;
+    if (session.mount_point != target || session.job || session.namespace_id != here) continue;
     server.pid = session.pid;
     server.process = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, session.pid, 0)));
   }

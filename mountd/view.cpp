@@ -83,26 +83,17 @@ FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string&
   return CloneMount(AT_FDCWD, merged + "/" + std::string(kImageDirectory));
 }
 
-FileDescriptor MakeDirectView(const std::string& fuse_mount) {
-  const FileDescriptor fuse_root = OpenDirectory(fuse_mount, ErrorKind::kSystem);
-  return CloneMount(fuse_root.get(), std::string(kImageDirectory));
-}
-
-void MoveView(const FileDescriptor& view, const FileDescriptor& target) {
+void MoveView(const FileDescriptor& view, const FileDescriptor& target, const std::string& name) {
   if (move_mount(view.get(), "", target.get(), "",
                  MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
-    throw SystemError(ErrorKind::kMountPoint, errno, "cannot mount the view here");
+    throw SystemError(ErrorKind::kMountPoint, errno, "cannot mount the view here").WithPath(name);
   }
 }
 
 void PlaceOverlayView(const std::string& fuse_mount, const std::string& target,
                       const ViewOptions& options) {
   const FileDescriptor directory = OpenDirectory(target, ErrorKind::kMountPoint);
-  MoveView(MakeOverlayView(fuse_mount, target, options), directory);
-}
-
-void PlaceDirectView(const std::string& fuse_mount, const std::string& target) {
-  MoveView(MakeDirectView(fuse_mount), OpenDirectory(target, ErrorKind::kMountPoint));
+  MoveView(MakeOverlayView(fuse_mount, target, options), directory, target);
 }
 
 }  // namespace firn

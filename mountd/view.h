@@ -31,19 +31,16 @@ struct ViewOptions {
 // namespace. Throws kSystem where the kernel refuses.
 FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
                                const ViewOptions& options);
-// The same without an overlay: the FUSE mount's subdirectory.
-FileDescriptor MakeDirectView(const std::string& fuse_mount);
 
 // Mounts a detached mount at the directory `target` (a descriptor, may be O_PATH) in the caller's
-// mount namespace. Throws kMountPoint.
-void MoveView(const FileDescriptor& view, const FileDescriptor& target);
+// mount namespace. `name` is its path, for messages. Throws kMountPoint.
+void MoveView(const FileDescriptor& view, const FileDescriptor& target, const std::string& name);
 
 // Both steps, with `target` as scratch: for a private mount namespace, where nobody looks.
 // Throws kSystem where the kernel refuses the view (nothing is left mounted at `target`) and
 // kMountPoint where it cannot be placed.
 void PlaceOverlayView(const std::string& fuse_mount, const std::string& target,
                       const ViewOptions& options);
-void PlaceDirectView(const std::string& fuse_mount, const std::string& target);
 
 }  // namespace firn
 
