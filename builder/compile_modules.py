@@ -23,12 +23,14 @@ import gc  # noqa: E402
 import importlib.util  # noqa: E402
 import marshal  # noqa: E402
 import os  # noqa: E402
+import signal  # noqa: E402
 import types  # noqa: E402
 import warnings  # noqa: E402
 
 OK, FAILED, FULL, ERROR = range(4)
 WORDS = (b"ok", b"failed", b"full", b"error")
 UNCHECKED_HASH = 1
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL)
 BATCH = 32
 NAME_TUPLES = ("co_consts", "co_names", "co_varnames", "co_cellvars", "co_freevars")
 SINGLE_PARTS = ("co_filename", "co_name", "co_qualname", "co_linetable", "co_lnotab")
@@ -66,18 +68,23 @@ def compile_module(source, shown, target):
     return OK
 
 
+def complain(source, error):
+    try:
+        print(os.fsdecode(source), repr(error), sep=": ", file=sys.stderr, flush=True)
+    except OSError:
+        pass  # the log lies where the results do, on a disk that may be full; the status tells
+
+
 def run_child(batch, results):
     try:
         for source, shown, target in batch:
             status = ERROR
             try:
                 status = compile_module(os.fsdecode(source), os.fsdecode(shown), target)
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    status = FULL
-                print(os.fsdecode(source), error, sep=": ", file=sys.stderr, flush=True)
             except BaseException as error:
-                print(os.fsdecode(source), repr(error), sep=": ", file=sys.stderr, flush=True)
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    status = FULL
+                complain(source, error)
             os.write(results, bytes([status]))
     finally:
         os._exit(0)
@@ -120,11 +127,15 @@ def main():
             pid, read_end = start(batch)
             running[pid] = (first, batch, read_end)
             continue
-        first, batch, read_end = running.pop(os.wait()[0])
+        pid, ended = os.wait()
+        first, batch, read_end = running.pop(pid)
         statuses = collect(read_end, len(batch))
         done = len(statuses)
-        if done < len(batch):  # this module made the compiler crash
-            statuses += bytes([FAILED])
+        if done < len(batch):
+            # A module at which the compiler crashes is none of this version. Any other end, as by
+            # the killer of a machine without memory, says nothing of the module.
+            crashed = os.WIFSIGNALED(ended) and os.WTERMSIG(ended) in CRASHES
+            statuses += bytes([FAILED if crashed else ERROR])
             if batch[done + 1:]:
                 waiting.append((first + done + 1, batch[done + 1:]))
         report(first, statuses)

