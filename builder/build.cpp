@@ -57,6 +57,17 @@ std::vector<SourceStamp> OutputStamps(const OutputFile& output) {
   return stamps;
 }
 
+// WriteImage knows the image by its descriptor only.
+WrittenImage WriteTo(const OutputFile& output, TreeNode& root, const ImageWriterOptions& options,
+                     Manifest manifest, const ProgressFunction& progress) {
+  try {
+    return WriteImage(output.fd(), root, options, std::move(manifest), progress);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kOutput) throw error.WithPath(output.path());
+    throw;
+  }
+}
+
 uint64_t SumOfSizes(const TreeNode& node) {
   uint64_t sum = 0;
   if (node.type == FileType::kRegular && node.hard_link == nullptr) sum += node.stamp.size;
@@ -114,12 +125,12 @@ BuildSummary Build(const BuildOptions& options,
   manifest.builder = "firn " FIRN_VERSION;
   BuildProgress written{.stage = BuildStage::kWrite, .total = SumOfSizes(*tree.root)};
   BuildSummary summary;
-  summary.image = WriteImage(output.fd(), *tree.root, writer_options, std::move(manifest),
-                             [&](const WriteProgress& at) {
-                               ThrowIfInterrupted();
-                               written.done = at.bytes;
-                               progress(written);
-                             });
+  summary.image = WriteTo(output, *tree.root, writer_options, std::move(manifest),
+                          [&](const WriteProgress& at) {
+                            ThrowIfInterrupted();
+                            written.done = at.bytes;
+                            progress(written);
+                          });
   output.Commit();
   summary.output = options.output;
   summary.skipped_special = tree.skipped_special;
