@@ -29,7 +29,7 @@ struct DirectoryEntry {
 
 // A piece of a file: the bytes stay alive as long as `owner`.
 struct FilePiece {
-  std::shared_ptr<const Block> owner;  // null for a hole
+  std::shared_ptr<const Block> owner;  // null for a hole: its zeros live for ever
   ByteSpan bytes;
 };
 

@@ -20,6 +20,9 @@ enum class FileType : uint8_t {
   kSocket
 };
 
+// The type as st_mode has it (S_IFDIR, …); 0 for a value that is none.
+mode_t TypeBits(FileType type);
+
 // A position in the decoded stream of the inode or the directory table.
 struct MetadataPosition {
   uint64_t block = 0;   // of the metadata block, bytes from the table's start

@@ -1,7 +1,5 @@
 #include "format/inode_table.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 
@@ -31,12 +29,6 @@ Error Damaged(const std::string& message, uint64_t offset) {
   return Error(ErrorKind::kDamaged, "inode table: " + message,
                "The file is damaged; fetch it again or restore it from a copy.")
       .WithOffset(offset);
-}
-
-mode_t TypeBits(uint16_t basic_type) {
-  static constexpr mode_t kBits[] = {0,       S_IFDIR, S_IFREG, S_IFLNK,
-                                     S_IFBLK, S_IFCHR, S_IFIFO, S_IFSOCK};
-  return kBits[basic_type];
 }
 
 void DecodeDirectory(MetadataCursor& cursor, bool extended, Inode& inode) {
@@ -170,7 +162,7 @@ InodeTable::Decoded InodeTable::Decode(MetadataCursor& cursor) const {
   const uint16_t basic_type = decoded.extended ? type - kExtended : type;
   Inode& inode = decoded.inode;
   inode.type = FileType{static_cast<uint8_t>(basic_type)};
-  inode.mode = (cursor.ReadNumber<uint16_t>() & 07777u) | TypeBits(basic_type);
+  inode.mode = (cursor.ReadNumber<uint16_t>() & 07777u) | TypeBits(inode.type);
   inode.uid = Id(cursor.ReadNumber<uint16_t>());
   inode.gid = Id(cursor.ReadNumber<uint16_t>());
   inode.mtime = cursor.ReadNumber<uint32_t>();

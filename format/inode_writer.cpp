@@ -1,7 +1,6 @@
 #include "format/inode_writer.h"
 
 #include <sqfs/dir.h>
-#include <sys/stat.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -28,26 +27,6 @@ InodeHandle NewInode(size_t payload) {
   void* memory = std::calloc(1, sizeof(sqfs_inode_generic_t) + payload);
   if (memory == nullptr) throw std::bad_alloc();
   return InodeHandle(static_cast<sqfs_inode_generic_t*>(memory));
-}
-
-mode_t TypeBits(FileType type) {
-  switch (type) {
-    case FileType::kDirectory:
-      return S_IFDIR;
-    case FileType::kRegular:
-      return S_IFREG;
-    case FileType::kSymlink:
-      return S_IFLNK;
-    case FileType::kBlockDevice:
-      return S_IFBLK;
-    case FileType::kCharacterDevice:
-      return S_IFCHR;
-    case FileType::kFifo:
-      return S_IFIFO;
-    case FileType::kSocket:
-      return S_IFSOCK;
-  }
-  throw Error(ErrorKind::kInternal, "a node of no known type");
 }
 
 const TreeNode& Resolve(const TreeNode& node) {

@@ -12,10 +12,10 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <vector>
 
+#include "mountd/descriptor_passing.h"
 #include "mountd/subprocess.h"
 
 namespace firn {
@@ -129,26 +129,6 @@ Error FusermountError(const FusermountResult& result, const std::string& target)
   return Error(ErrorKind::kSystem, "fusermount3 failed: " + said, remedy).WithPath(target);
 }
 
-FileDescriptor ReceiveDescriptor(int socket) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t got;
-  do {
-    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  } while (got < 0 && errno == EINTR);
-  const cmsghdr* header = got >= 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return FileDescriptor();
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return FileDescriptor(fd);
-}
-
 }  // namespace
 
 FileDescriptor OpenFuseDevice() {
@@ -196,7 +176,8 @@ FileDescriptor MountThroughFusermount(const std::string& target, const FuseMount
        "--", target},
       theirs.get());
   if (result.exit_code != 0) throw FusermountError(result, target);
-  FileDescriptor fuse = ReceiveDescriptor(ours.get());
+  std::array<std::byte, 1> byte{};
+  FileDescriptor fuse = ReceiveDescriptor(ours.get(), byte, MSG_DONTWAIT);
   if (!fuse.valid()) {
     throw Error(ErrorKind::kSystem, "expected a descriptor from fusermount3, found none")
         .WithPath(target);

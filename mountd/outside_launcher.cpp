@@ -8,13 +8,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "mountd/descriptor_passing.h"
 
 namespace firn {
 namespace {
@@ -27,44 +28,13 @@ struct Request {
 };
 
 bool SendRequest(int socket, size_t index, int fuse) {
-  iovec data{&index, sizeof index};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fuse, sizeof fuse);
-  ssize_t sent;
-  do {
-    sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent == static_cast<ssize_t>(sizeof index);
+  return SendDescriptor(socket, std::as_bytes(std::span(&index, 1)), fuse);
 }
 
 // False at the end: the caller has closed its socket.
 bool ReceiveRequest(int socket, Request& request) {
-  iovec data{&request.index, sizeof request.index};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t got;
-  do {
-    got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-  } while (got < 0 && errno == EINTR);
-  const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return false;
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  request.fuse = FileDescriptor(fd);
-  return true;
+  request.fuse = ReceiveDescriptor(socket, std::as_writable_bytes(std::span(&request.index, 1)), 0);
+  return request.fuse.valid();
 }
 
 // firnd must hold nothing of the job's but what it is given: a pipe that it kept open would never

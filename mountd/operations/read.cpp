@@ -1,27 +1,11 @@
 #include <sys/uio.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <vector>
 
 #include "mountd/operations/operations.h"
 
 namespace firn {
-namespace {
-
-constexpr size_t kZerosLength = size_t{1} << 20;
-// Where holes are read from.
-constinit std::array<std::byte, kZerosLength> zeros{};
-
-void AppendHole(std::vector<iovec>& parts, size_t length) {
-  for (size_t done = 0; done < length; done += kZerosLength) {
-    parts.push_back({zeros.data(), std::min(length - done, kZerosLength)});
-  }
-}
-
-}  // namespace
-
 void ReplyRead(const Tree& tree, fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
                fuse_file_info*) {
   const Inode inode = tree.GetInode(node);
@@ -33,14 +17,10 @@ void ReplyRead(const Tree& tree, fuse_req_t request, fuse_ino_t node, size_t siz
   const std::vector<FilePiece> pieces =
       tree.image().Read(inode, static_cast<uint64_t>(offset), size);
   std::vector<iovec> parts;
-  parts.reserve(pieces.size() + 1);
+  parts.reserve(pieces.size());
   for (const FilePiece& piece : pieces) {
-    if (piece.owner == nullptr) {
-      AppendHole(parts, piece.bytes.size());
-    } else {
-      // writev only reads; iovec knows no const.
-      parts.push_back({const_cast<std::byte*>(piece.bytes.data()), piece.bytes.size()});
-    }
+    // writev only reads; iovec knows no const.
+    parts.push_back({const_cast<std::byte*>(piece.bytes.data()), piece.bytes.size()});
   }
   fuse_reply_iov(request, parts.data(), static_cast<int>(parts.size()));
 }

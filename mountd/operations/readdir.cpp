@@ -33,33 +33,13 @@ class Listing {
     }
     struct stat attributes {};
     attributes.st_ino = tree_.NodeOf(inode);
-    attributes.st_mode = ModeOf(type);
+    attributes.st_mode = TypeBits(type);
     return AddPlain(std::string(name), attributes, behind);
   }
 
   void Reply() const { fuse_reply_buf(request_, buffer_.data(), used_); }
 
  private:
-  static mode_t ModeOf(FileType type) {
-    switch (type) {
-      case FileType::kDirectory:
-        return S_IFDIR;
-      case FileType::kRegular:
-        return S_IFREG;
-      case FileType::kSymlink:
-        return S_IFLNK;
-      case FileType::kBlockDevice:
-        return S_IFBLK;
-      case FileType::kCharacterDevice:
-        return S_IFCHR;
-      case FileType::kFifo:
-        return S_IFIFO;
-      case FileType::kSocket:
-        return S_IFSOCK;
-    }
-    return 0;
-  }
-
   bool AddDot(const char* name, NodeId node, off_t behind) {
     fuse_entry_param entry{};
     entry.attr.st_ino = node;
