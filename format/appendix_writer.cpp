@@ -30,7 +30,7 @@ std::vector<Extent> CutExtents(const SquashfsPart& part) {
     at += length;
   };
   cut(kFirstDataOffset);
-  for (const StoredBlock& block : part.blocks) {
+  for (const WrittenBlock& block : part.blocks) {
     if (block.offset != at) throw Error(ErrorKind::kInternal, "the stored blocks have a gap");
     cut(block.length);
   }

@@ -135,8 +135,10 @@ size_t DataWriter::NewLayout(uint64_t size) {
 
 void DataWriter::StorePart(size_t layout, ByteSpan bytes) {
   if (bytes.empty()) return;
-  // Zeros become a hole, which only a block can be.
-  if (bytes.size() == block_size_ || IsZero(bytes)) {
+  // Zeros become a hole, which only a block can be. In with the small files, the tail of a large
+  // one would end their block early, and cost more than it gains.
+  const bool is_tail = !layouts_[layout].block_sizes.empty();
+  if (bytes.size() == block_size_ || is_tail || IsZero(bytes)) {
     SubmitBlock(layout, bytes);
   } else {
     PackFragment(layout, bytes);

@@ -34,15 +34,14 @@ struct FileLayout {
 };
 
 // A data or fragment block in the image.
-struct StoredBlock {
+struct WrittenBlock {
   uint64_t offset = 0;
   uint64_t length = 0;
 };
 
-// Writes the contents of files: cuts them into blocks, packs small files and the tails of large
-// ones together (tails in blocks of their own make an image 0.05 to 0.2 % larger), stores equal
-// files once, and has libsquashfs' block processor compress on all cores. What is written depends
-// on the files and their order only. Not thread-safe.
+// Writes the contents of files: cuts them into blocks, packs those of less than
+// a block together, stores equal files once, and has libsquashfs' block processor compress on
+// all cores. What is written depends on the files and their order only. Not thread-safe.
 //
 // Blocks are submitted to the block processor one by one, not through its file interface. Packing
 // small files itself, it counts each of them as a block in flight, so that with a bounded number
@@ -71,7 +70,7 @@ class DataWriter {
   // True only after Finish().
   const FileLayout& layout(size_t index) const { return layouts_[index]; }
   // In the order of their offsets, without gaps.
-  const std::vector<StoredBlock>& stored_blocks() const { return stored_blocks_; }
+  const std::vector<WrittenBlock>& stored_blocks() const { return stored_blocks_; }
   sqfs_frag_table_t* fragment_table() { return fragment_table_.get(); }
 
  private:
@@ -119,7 +118,7 @@ class DataWriter {
   std::deque<FileLayout> layouts_;
   std::map<Digest, size_t> layout_of_;
   std::unordered_set<uint64_t> large_sizes_;
-  std::vector<StoredBlock> stored_blocks_;
+  std::vector<WrittenBlock> stored_blocks_;
 };
 
 }  // namespace firn

@@ -119,7 +119,7 @@ TEST_F(ImageWriterTest, ZerosTakeNoBlocks) {
   AddFile("2", std::string(100, '\0'));
   AddFile("3", "x" + std::string(4095, '\0') + std::string(4096, '\0') + "y");
   const SquashfsPart part = Write();
-  // The first block of 3, and its tail in a fragment block.
+  // The first and the last block of 3.
   EXPECT_EQ(part.blocks.size(), 2u);
 }
 
@@ -129,7 +129,7 @@ TEST_F(ImageWriterTest, BlocksFollowEachOtherFromTheFirstDataOffset) {
   }
   const SquashfsPart part = Write();
   uint64_t at = kFirstDataOffset;
-  for (const StoredBlock& block : part.blocks) {
+  for (const WrittenBlock& block : part.blocks) {
     EXPECT_EQ(block.offset, at);
     at += block.length;
   }

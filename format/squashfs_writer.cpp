@@ -2,6 +2,7 @@
 
 #include <sqfs/super.h>
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -13,6 +14,8 @@
 
 namespace firn {
 namespace {
+
+constexpr int kMetadataLevel = 19;  // of zstd, at least
 
 // Calls `visit` for every node in walk order: a directory, then its children.
 template <typename Visit>
@@ -112,13 +115,17 @@ SquashfsPart WriteSquashfs(int fd, TreeNode& root, const ImageWriterOptions& opt
   WriteContents(data, inodes, options, progress, part);
   part.blocks = data.stored_blocks();
 
-  InodeWriter metadata(output, *compressor, options.time, inodes);
+  // Small, and read at every cold start: worth more effort than the contents may get.
+  const SqfsHandle<GuardedCompressor> metadata_compressor =
+      MakeCompressor(options.block_size, std::max(options.level, kMetadataLevel));
+  InodeWriter metadata(output, *metadata_compressor, options.time, inodes);
   metadata.WriteTree(root, super);
   output.Check(
       sqfs_frag_table_write(data.fragment_table(), output.handle(), &super, compressor.get()),
       "the fragment table");
   metadata.WriteTables(super);
   CheckCompressor(*compressor);
+  CheckCompressor(*metadata_compressor);
 
   part.length = output.size();
   super.bytes_used = part.length;

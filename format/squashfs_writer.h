@@ -14,7 +14,7 @@ namespace firn {
 // What the appendix has to know of the SquashFS part.
 struct SquashfsPart {
   uint64_t length = 0;
-  std::vector<StoredBlock> blocks;  // data and fragment blocks, in order, the first at
+  std::vector<WrittenBlock> blocks;  // data and fragment blocks, in order, the first at
                                     // kFirstDataOffset, without gaps
   std::vector<Digest> digests;      // SHA-256 of the regular files, by inode number
   Manifest::Contents contents;

@@ -109,20 +109,30 @@ def requests_during(firn, place, command):
             if after[name] != before.get(name, 0)}
 
 
-def reclaimed_pages():
-    """How many pages of files the kernel has taken away for want of memory."""
+def reclaimed():
+    """Grows when the kernel takes pages of files away: for want of memory, or because DAMON found
+    that nobody had used them lately, which /proc/vmstat does not count."""
     lines = pathlib.Path("/proc/vmstat").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("pgsteal_"))
+    taken = sum(int(line.split()[1]) for line in lines if line.startswith(("pgsteal_", "drop_")))
+    for daemon in pathlib.Path("/sys/kernel/mm/damon/admin/kdamonds").glob("[0-9]*"):
+        try:
+            (daemon / "state").write_text("update_schemes_stats")
+        except OSError:
+            continue  # not running
+        taken += sum(int(stat.read_text())
+                     for stat in daemon.glob("contexts/*/schemes/*/stats/sz_applied"))
+    return taken
 
 
 def requests_when_warm(firn, place, command):
     """What a command sends that has run before; once more where the kernel forgot meanwhile."""
-    while True:
-        before = reclaimed_pages()
+    for _ in range(30):
+        before = reclaimed()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         sent = requests_during(firn, place, command)
-        if reclaimed_pages() == before or not sent.keys() - {"IOCTL", "STATFS"}:
-            return sent
+        if reclaimed() == before or not sent.keys() - {"IOCTL", "STATFS"}:
+            break
+    return sent
 
 
 def warm_commands(place, reference):
