@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "format/digest.h"
 
@@ -40,7 +41,7 @@ double Ratio(const BuildSummary& summary) {
          static_cast<double>(summary.image.file_length);
 }
 
-void PrintJson(const BuildSummary& summary) {
+void PrintSummaryJson(const BuildSummary& summary) {
   const Manifest& manifest = summary.image.manifest;
   nlohmann::ordered_json json = {
       {"image", summary.output},
@@ -65,7 +66,7 @@ void PrintJson(const BuildSummary& summary) {
                       {"not_compiled", manifest.python->not_compiled}};
   }
   // Names of files may hold any byte.
-  std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  PrintJson(json);
 }
 
 void PrintSummary(const BuildSummary& summary) {
@@ -113,7 +114,7 @@ void RunBuild(BuildArguments& arguments) {
     });
   }
   if (arguments.json) {
-    PrintJson(summary);
+    PrintSummaryJson(summary);
   } else if (!arguments.quiet) {
     PrintSummary(summary);
   }

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/text.h"
 #include "format/appendix.h"
@@ -17,7 +18,7 @@
 namespace firn {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kInspectFooter[] =
     "Reads only the appendix at the end of the file: the sections' digests are checked as far as\n"
     "they are read, the SquashFS part is not; that is what 'firn verify' does.\n"
     "\n"
@@ -54,7 +55,8 @@ nlohmann::ordered_json PythonJson(const Manifest::Python& python) {
           {"not_compiled", python.not_compiled}};
 }
 
-void PrintJson(const Appendix& appendix, const Manifest& manifest, const InspectOptions& options) {
+void PrintImageJson(const Appendix& appendix, const Manifest& manifest,
+                    const InspectOptions& options) {
   const Manifest::Contents& contents = manifest.contents;
   nlohmann::ordered_json json = {
       {"image", options.image},
@@ -90,11 +92,7 @@ void PrintJson(const Appendix& appendix, const Manifest& manifest, const Inspect
                                 {"digest", Hex(section.digest)}});
   }
   // Paths may hold bytes that JSON cannot.
-  std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
-}
-
-void PrintLine(const char* label, const std::string& value) {
-  std::cout << std::left << std::setw(13) << label << value << '\n';
+  PrintJson(json);
 }
 
 void PrintContents(const Manifest& manifest, uint64_t file_length) {
@@ -103,7 +101,7 @@ void PrintContents(const Manifest& manifest, uint64_t file_length) {
                      " directories, " + Grouped(contents.symlinks) + " symlinks";
   if (contents.others > 0) text += ", " + Grouped(contents.others) + " special files";
   if (contents.hard_links > 0) text += ", " + Grouped(contents.hard_links) + " hard links";
-  PrintLine("contents", text);
+  PrintField("contents", text);
   text = SizeText(contents.bytes);
   if (contents.bytes > 0) {
     char ratio[32];
@@ -111,37 +109,37 @@ void PrintContents(const Manifest& manifest, uint64_t file_length) {
                   static_cast<double>(contents.bytes) / static_cast<double>(file_length));
     text += ratio;
   }
-  PrintLine("", text);
+  PrintField("", text);
 }
 
 void PrintPython(const Manifest::Python& python) {
-  PrintLine("python",
-            Printable(python.version) + ", " + Grouped(python.compiled) + " modules compiled");
+  PrintField("python",
+             Printable(python.version) + ", " + Grouped(python.compiled) + " modules compiled");
   for (const std::string& path : python.not_compiled) {
-    PrintLine("", "not compiled: " + Printable(path));
+    PrintField("", "not compiled: " + Printable(path));
   }
 }
 
 void PrintText(const Appendix& appendix, const Manifest& manifest) {
-  PrintLine("name", Printable(manifest.name));
-  PrintLine("prefix", Printable(manifest.prefix));
-  PrintLine("id", FormatImageId(appendix.id()));
-  PrintLine("built by", Printable(manifest.builder));
-  PrintLine("file times", FormatUtc(manifest.time));
-  PrintLine("size", SizeText(appendix.file_length()));
-  PrintLine("", "SquashFS part " + SizeText(appendix.core().squashfs_length));
-  PrintLine("", "appendix " + SizeText(AppendixLength(appendix)));
-  PrintLine("compression", Printable(manifest.compression) + " level " +
-                               std::to_string(manifest.compression_level) + ", blocks of " +
-                               FormatBytes(manifest.block_size) + ", library " +
-                               Printable(manifest.compression_library));
+  PrintField("name", Printable(manifest.name));
+  PrintField("prefix", Printable(manifest.prefix));
+  PrintField("id", FormatImageId(appendix.id()));
+  PrintField("built by", Printable(manifest.builder));
+  PrintField("file times", FormatUtc(manifest.time));
+  PrintField("size", SizeText(appendix.file_length()));
+  PrintField("", "SquashFS part " + SizeText(appendix.core().squashfs_length));
+  PrintField("", "appendix " + SizeText(AppendixLength(appendix)));
+  PrintField("compression", Printable(manifest.compression) + " level " +
+                                std::to_string(manifest.compression_level) + ", blocks of " +
+                                FormatBytes(manifest.block_size) + ", library " +
+                                Printable(manifest.compression_library));
   PrintContents(manifest, appendix.file_length());
   if (manifest.python) PrintPython(*manifest.python);
   const char* label = "sections";
   for (const Section& section : appendix.core().sections) {
-    PrintLine(std::exchange(label, ""), Printable(section.name) + ": " + SizeText(section.length) +
-                                            " at " + std::to_string(section.offset) + ", " +
-                                            Hex(section.digest));
+    PrintField(std::exchange(label, ""), Printable(section.name) + ": " + SizeText(section.length) +
+                                             " at " + std::to_string(section.offset) + ", " +
+                                             Hex(section.digest));
   }
 }
 
@@ -168,7 +166,7 @@ void Inspect(const InspectOptions& options) {
   } else if (options.manifest) {
     std::cout << PrintableLines(appendix.ReadManifestYaml(fd.get()));
   } else if (options.json) {
-    PrintJson(appendix, appendix.ReadManifest(fd.get()), options);
+    PrintImageJson(appendix, appendix.ReadManifest(fd.get()), options);
   } else {
     PrintText(appendix, appendix.ReadManifest(fd.get()));
   }
@@ -179,7 +177,7 @@ void Inspect(const InspectOptions& options) {
 void AddInspectCommand(CLI::App& app, int&) {
   const auto options = std::make_shared<InspectOptions>();
   CLI::App* inspect = app.add_subcommand("inspect", "Show what an image is and holds");
-  inspect->footer(kFooter);
+  inspect->footer(kInspectFooter);
   inspect->add_option("IMAGE", options->image, "The image file")->required();
   CLI::Option* manifest = inspect->add_flag("--manifest", options->manifest,
                                             "Print the manifest as it is stored (YAML)");

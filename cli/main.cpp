@@ -24,7 +24,7 @@ namespace {
 constexpr char kDescription[] =
     "Firn turns a software environment into one immutable, compressed image and serves it\n"
     "read-only to every job on a node.";
-constexpr char kFooter[] =
+constexpr char kMainFooter[] =
     "Examples:\n"
     "  firn build /opt/envs/science -o science.firn      compile a directory into an image\n"
     "  firn run science.firn -- python3 job.py           run a job that sees it at its prefix\n"
@@ -121,7 +121,7 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   app.formatter(std::make_shared<HelpFormatter>());
   app.set_help_flag("-h,--help", "Print this help and exit");
   app.set_version_flag("--version", "firn " FIRN_VERSION, "Print the version and exit");
-  app.footer(kFooter);
+  app.footer(kMainFooter);
   app.require_subcommand(1);
   AddBuildCommand(app, exit_code);
   AddMountCommand(app, exit_code);

@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/output.h"
 #include "cli/session_options.h"
 #include "cli/text.h"
 #include "format/error.h"
@@ -15,7 +16,7 @@
 namespace firn {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kMountFooter[] =
     "Returns when the image can be used. firnd serves it in the background until it is unmounted.\n"
     "Root's mounts are for everybody; an ordinary user's, made through fusermount3, for that user\n"
     "alone.\n"
@@ -44,7 +45,7 @@ void Mount(const MountOptions& options) {
                                          {"view", ToString(session.view)},
                                          {"pid", session.pid},
                                          {"control", session.control}};
-    std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+    PrintJson(json);
   } else {
     std::cout << Printable(name) << " is mounted at " << Printable(directory) << " ("
               << ToString(session.view) << " view, firnd " << session.pid << ")\n";
@@ -56,7 +57,7 @@ void Mount(const MountOptions& options) {
 void AddMountCommand(CLI::App& app, int&) {
   const auto options = std::make_shared<MountOptions>();
   CLI::App* mount = app.add_subcommand("mount", "Show an image at a directory");
-  mount->footer(kFooter);
+  mount->footer(kMountFooter);
   mount->add_option("IMAGE", options->image, "Image file")->required();
   mount->add_option("DIR", options->directory, "Empty directory to show it at")->required();
   AddSessionOptions(*mount, options->session);

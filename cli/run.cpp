@@ -24,7 +24,7 @@ constexpr int kRunFailed = 125;
 constexpr int kNotExecutable = 126;
 constexpr int kNotFound = 127;
 
-constexpr char kFooter[] =
+constexpr char kRunFooter[] =
     "CMD becomes this process: its exit code, its signals, its environment, standard input and\n"
     "output, uid and gid are the caller's. It and its children see each image, read-only, at the\n"
     "prefix that it was built for; nobody else does. PATH stays as it is: give programs of the\n"
@@ -126,7 +126,7 @@ void Run(const RunOptions& options, const std::vector<std::string>& command, int
 void AddRunCommand(CLI::App& app, const std::vector<std::string>& command, int& exit_code) {
   const auto options = std::make_shared<RunOptions>();
   CLI::App* run = app.add_subcommand("run", "Run a command that sees images at their prefixes");
-  run->footer(kFooter);
+  run->footer(kRunFooter);
   run->add_option("IMAGE", options->images, "Image files, shown in this order")->required();
   run->add_option("--prefix", options->prefixes,
                   "Where to show the image, instead of the prefix it was built for; with several "

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/text.h"
 #include "format/error.h"
@@ -17,7 +18,7 @@
 namespace firn {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kStatusFooter[] =
     "Shows what the caller's sessions do, for root those of every user, and mounts whose firnd is\n"
     "dead. Given DIR, all that is known of the one there.\n"
     "\n"
@@ -48,7 +49,7 @@ std::string FormatAge(int64_t seconds) {
   return std::to_string(seconds) + "s";
 }
 
-void PrintJson(const std::vector<MountedImage>& images) {
+void PrintStatusJson(const std::vector<MountedImage>& images) {
   nlohmann::json mounts = nlohmann::json::array();
   for (const MountedImage& image : images) {
     nlohmann::json mount =
@@ -58,7 +59,7 @@ void PrintJson(const std::vector<MountedImage>& images) {
     mounts.push_back(std::move(mount));
   }
   const nlohmann::json all = {{"mounts", std::move(mounts)}};
-  std::cout << all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  PrintJson(nlohmann::ordered_json(all));
 }
 
 using Row = std::array<std::string, 9>;
@@ -93,11 +94,6 @@ void PrintTable(const std::vector<MountedImage>& images) {
   }
 }
 
-void PrintLine(std::string label, const std::string& value) {
-  label.resize(13, ' ');
-  std::cout << label << value << '\n';
-}
-
 std::string Listed(const std::map<std::string, uint64_t>& counts) {
   std::string text;
   for (const auto& [name, count] : counts) {
@@ -108,27 +104,28 @@ std::string Listed(const std::map<std::string, uint64_t>& counts) {
 }
 
 void PrintDetails(const SessionStatus& status) {
-  PrintLine("mount point", Printable(status.mount_point) + (status.job ? " (of a job)" : ""));
-  PrintLine("image", Printable(status.image));
+  PrintField("mount point", Printable(status.mount_point) + (status.job ? " (of a job)" : ""));
+  PrintField("image", Printable(status.image));
   if (status.foreign) {
-    PrintLine("", "foreign: nothing is verified");
+    PrintField("", "foreign: nothing is verified");
   } else {
-    PrintLine("id", Printable(status.id));
-    PrintLine("name", Printable(status.name));
-    PrintLine("prefix", Printable(status.prefix));
+    PrintField("id", Printable(status.id));
+    PrintField("name", Printable(status.name));
+    PrintField("prefix", Printable(status.prefix));
   }
-  PrintLine("view", Printable(status.view) +
-                        (status.view_reason.empty() ? "" : ": " + Printable(status.view_reason)));
-  PrintLine("firnd", std::to_string(status.pid) + ", uid " + std::to_string(status.uid) +
-                         ", version " + Printable(status.version) + ", " +
-                         std::to_string(status.threads) + " threads");
-  PrintLine("since", FormatUtc(status.started) + " (" + FormatAge(status.age) + ")");
-  PrintLine("requests", Grouped(status.requests_total) + ": " + Listed(status.requests));
-  PrintLine("decoded", Grouped(Sum(status.decoded)) + " blocks: " + Listed(status.decoded));
-  PrintLine("cache", FormatBytes(status.cache_bytes) + " of " + FormatBytes(status.cache_capacity) +
-                         ", " + Grouped(status.cache_hits) + " hits");
-  PrintLine("read", FormatBytes(status.bytes_read) + " from the image");
-  PrintLine("errors", Listed(status.errors));
+  PrintField("view", Printable(status.view) +
+                         (status.view_reason.empty() ? "" : ": " + Printable(status.view_reason)));
+  PrintField("firnd", std::to_string(status.pid) + ", uid " + std::to_string(status.uid) +
+                          ", version " + Printable(status.version) + ", " +
+                          std::to_string(status.threads) + " threads");
+  PrintField("since", FormatUtc(status.started) + " (" + FormatAge(status.age) + ")");
+  PrintField("requests", Grouped(status.requests_total) + ": " + Listed(status.requests));
+  PrintField("decoded", Grouped(Sum(status.decoded)) + " blocks: " + Listed(status.decoded));
+  PrintField("cache", FormatBytes(status.cache_bytes) + " of " +
+                          FormatBytes(status.cache_capacity) + ", " + Grouped(status.cache_hits) +
+                          " hits");
+  PrintField("read", FormatBytes(status.bytes_read) + " from the image");
+  PrintField("errors", Listed(status.errors));
 }
 
 void Status(const StatusOptions& options) {
@@ -142,7 +139,7 @@ void Status(const StatusOptions& options) {
         .WithPath(options.directory);
   }
   if (options.json) {
-    PrintJson(images);
+    PrintStatusJson(images);
   } else if (!directory) {
     PrintTable(images);
   } else {
@@ -150,10 +147,10 @@ void Status(const StatusOptions& options) {
       if (image.status) {
         PrintDetails(*image.status);
       } else {
-        PrintLine("mount point", Printable(image.mount_point));
-        PrintLine("image", Printable(image.image));
-        PrintLine("firnd",
-                  "dead: clean up with 'firn unmount " + Printable(image.mount_point) + "'");
+        PrintField("mount point", Printable(image.mount_point));
+        PrintField("image", Printable(image.image));
+        PrintField("firnd",
+                   "dead: clean up with 'firn unmount " + Printable(image.mount_point) + "'");
       }
     }
   }
@@ -164,7 +161,7 @@ void Status(const StatusOptions& options) {
 void AddStatusCommand(CLI::App& app, int&) {
   const auto options = std::make_shared<StatusOptions>();
   CLI::App* status = app.add_subcommand("status", "Show what mounted images are doing");
-  status->footer(kFooter);
+  status->footer(kStatusFooter);
   status->add_option("DIR", options->directory, "Only the image shown there, with all details");
   status->add_flag("--json", options->json, "Print it as JSON");
   status->callback([options] { Status(*options); });

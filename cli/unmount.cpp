@@ -12,7 +12,7 @@
 namespace firn {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kUnmountFooter[] =
     "Returns when the image is unmounted and its firnd has ended. A mount whose firnd died is\n"
     "cleaned up in the same way.\n"
     "\n"
@@ -42,7 +42,7 @@ void Unmount(const UnmountOptions& options) {
 void AddUnmountCommand(CLI::App& app, int&) {
   const auto options = std::make_shared<UnmountOptions>();
   CLI::App* unmount = app.add_subcommand("unmount", "Take an image away from its directory");
-  unmount->footer(kFooter);
+  unmount->footer(kUnmountFooter);
   unmount->add_option("DIR", options->directories, "Where images are mounted")->required();
   unmount->add_flag("--lazy", options->lazy, "Also while it is in use");
   unmount->callback([options] { Unmount(*options); });

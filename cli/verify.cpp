@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/text.h"
 #include "format/error.h"
@@ -16,7 +17,7 @@
 namespace firn {
 namespace {
 
-constexpr char kFooter[] =
+constexpr char kVerifyFooter[] =
     "Checks every byte: the footer, the image id, the digest of every section, the checksums of\n"
     "every extent, the SHA-256 of every file, and that nothing else is in the file. Each finding\n"
     "is a line: the offset in the image, the path in it where it is a file's, what is wrong.\n"
@@ -34,7 +35,7 @@ struct VerifyArguments {
   bool quiet = false;
 };
 
-void PrintJson(const VerifyReport& report, const std::string& image) {
+void PrintReportJson(const VerifyReport& report, const std::string& image) {
   nlohmann::ordered_json json = {
       {"image", image},
       {"ok", report.ok()},
@@ -52,7 +53,7 @@ void PrintJson(const VerifyReport& report, const std::string& image) {
     json["findings"].push_back(std::move(entry));
   }
   // Paths may hold bytes that JSON cannot.
-  std::cout << json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+  PrintJson(json);
 }
 
 void PrintText(const VerifyReport& report, const std::string& image) {
@@ -85,7 +86,7 @@ void RunVerify(const VerifyArguments& arguments, int& exit_code) {
     report = Verify(OpenImageFile(arguments.image), arguments.image, options);
   }
   if (arguments.json) {
-    PrintJson(report, arguments.image);
+    PrintReportJson(report, arguments.image);
   } else if (!arguments.quiet || !report.ok()) {
     PrintText(report, arguments.image);
   }
@@ -98,7 +99,7 @@ void AddVerifyCommand(CLI::App& app, int& exit_code) {
   const auto arguments = std::make_shared<VerifyArguments>();
   arguments->jobs = std::max(1u, std::thread::hardware_concurrency());
   CLI::App* verify = app.add_subcommand("verify", "Check every byte of an image");
-  verify->footer(kFooter);
+  verify->footer(kVerifyFooter);
   verify->add_option("IMAGE", arguments->image, "The image file")->required();
   verify->add_option("-j,--jobs", arguments->jobs, "Threads [one a processor]")
       ->option_text("N")

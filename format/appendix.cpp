@@ -17,13 +17,6 @@ constexpr uint64_t kMaxCoreLength = 24 + kMaxSections * 64;
 // How far before the end a footer is looked for, to tell a cut file from one with bytes added.
 constexpr uint64_t kTrailingSearchLength = uint64_t{1} << 20;
 
-constexpr char kDamagedHint[] =
-    "The file was damaged or cut short; fetch it again or restore it from a copy.";
-
-Error Damaged(const std::string& message, uint64_t offset) {
-  return Error(ErrorKind::kDamaged, message, kDamagedHint).WithOffset(offset);
-}
-
 // Runs `work`; what it throws gets this offset.
 template <typename Work>
 auto At(uint64_t offset, Work&& work) {
@@ -37,7 +30,7 @@ auto At(uint64_t offset, Work&& work) {
 std::vector<std::byte> ReadExactly(int fd, uint64_t offset, uint64_t length) {
   std::vector<std::byte> bytes(length);
   const size_t got = ReadAt(fd, offset, bytes);
-  if (got != length) throw Damaged("the file ends early", offset + got);
+  if (got != length) throw DamagedError("the file ends early", offset + got);
   return bytes;
 }
 
@@ -61,30 +54,30 @@ Error MissingFooter(int fd, uint64_t file_length) {
                      std::to_string(end) + " FILE; then run firn verify.")
         .WithOffset(end);
   }
-  return Damaged("the image was cut short: expected a footer in the last " +
-                     std::to_string(kFooterLength) + " bytes, found none",
-                 file_length < kFooterLength ? 0 : file_length - kFooterLength);
+  return DamagedError("the image was cut short: expected a footer in the last " +
+                          std::to_string(kFooterLength) + " bytes, found none",
+                      file_length < kFooterLength ? 0 : file_length - kFooterLength);
 }
 
 void CheckFooter(const Footer& footer, uint64_t file_length) {
   if (footer.file_length != file_length) {
-    throw Damaged("the footer speaks of a file of " + std::to_string(footer.file_length) +
-                      " bytes, this one has " + std::to_string(file_length),
-                  file_length - kFooterLength);
+    throw DamagedError("the footer speaks of a file of " + std::to_string(footer.file_length) +
+                           " bytes, this one has " + std::to_string(file_length),
+                       file_length - kFooterLength);
   }
   const uint64_t end = file_length - kFooterLength;
   if (footer.core_length > kMaxCoreLength || !FitsIn(footer.core_offset, footer.core_length, end)) {
-    throw Damaged("the footer places the core table outside the file", end);
+    throw DamagedError("the footer places the core table outside the file", end);
   }
   if (!FitsIn(footer.signatures_offset, footer.signatures_length, end)) {
-    throw Damaged("the footer places the signature area outside the file", end);
+    throw DamagedError("the footer places the signature area outside the file", end);
   }
 }
 
 void CheckSections(const CoreTable& core, const Footer& footer) {
   if (core.squashfs_length < kFirstDataOffset || core.squashfs_length > footer.core_offset) {
-    throw Damaged("the core table gives the SquashFS part an impossible length",
-                  footer.core_offset);
+    throw DamagedError("the core table gives the SquashFS part an impossible length",
+                       footer.core_offset);
   }
   uint64_t end = core.squashfs_length;
   for (const Section& section : core.sections) {
@@ -93,7 +86,7 @@ void CheckSections(const CoreTable& core, const Footer& footer) {
         FitsIn(section.offset, section.length, footer.core_offset) &&
         FitsIn(section.offset, StoredSectionLength(section.length), footer.core_offset);
     if (!fits) {
-      throw Damaged("the core table misplaces section " + section.name, footer.core_offset);
+      throw DamagedError("the core table misplaces section " + section.name, footer.core_offset);
     }
     end = section.offset + StoredSectionLength(section.length);
   }
@@ -102,7 +95,7 @@ void CheckSections(const CoreTable& core, const Footer& footer) {
 CoreTable ReadCore(int fd, const Footer& footer) {
   const std::vector<std::byte> bytes = ReadExactly(fd, footer.core_offset, footer.core_length);
   if (Sha256Of(bytes) != footer.image_id) {
-    throw Damaged("the core table's SHA-256 is not the image id", footer.core_offset);
+    throw DamagedError("the core table's SHA-256 is not the image id", footer.core_offset);
   }
   CoreTable core = CoreTable::Decode(bytes);
   CheckSections(core, footer);
@@ -128,7 +121,7 @@ std::optional<Appendix> Appendix::Read(int fd, const std::string& path) {
     if (!HasMark(mark)) {
       Superblock::Decode(head, file_length);  // what is cut short is not foreign
       if (footer || FindEarlierFooter(fd, file_length) != 0) {
-        throw Damaged("the file ends in a footer, but the mark is missing", kMarkOffset);
+        throw DamagedError("the file ends in a footer, but the mark is missing", kMarkOffset);
       }
       return std::nullopt;
     }
@@ -156,13 +149,13 @@ Appendix Appendix::ReadImage(int fd, const std::string& path) {
 std::vector<std::byte> Appendix::ReadSection(int fd, std::string_view name, uint64_t limit) const {
   const Section* section = core_.Find(name);
   if (section == nullptr) {
-    throw Damaged("section " + std::string(name) + " is missing", footer_.core_offset)
+    throw DamagedError("section " + std::string(name) + " is missing", footer_.core_offset)
         .WithPath(path_);
   }
   if (section->length > limit) {
-    throw Damaged("section " + section->name + " has " + std::to_string(section->length) +
-                      " bytes, more than the " + std::to_string(limit) + " that it may have",
-                  section->offset)
+    throw DamagedError("section " + section->name + " has " + std::to_string(section->length) +
+                           " bytes, more than the " + std::to_string(limit) + " that it may have",
+                       section->offset)
         .WithPath(path_);
   }
   try {
@@ -174,8 +167,9 @@ std::vector<std::byte> Appendix::ReadSection(int fd, std::string_view name, uint
     if (tree.root != section->digest ||
         !std::equal(tree.upper_levels.begin(), tree.upper_levels.end(),
                     stored.begin() + static_cast<ptrdiff_t>(section->length), stored.end())) {
-      throw Damaged("section " + section->name + " does not have the SHA-256 of the core table",
-                    section->offset);
+      throw DamagedError(
+          "section " + section->name + " does not have the SHA-256 of the core table",
+          section->offset);
     }
     return content;
   } catch (const Error& error) {

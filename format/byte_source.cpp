@@ -19,11 +19,9 @@ void ByteSource::ReadFile(int fd, ImageOffset offset, MutableByteSpan buffer) co
 
 size_t PlainSource::ReadAtLeast(ImageOffset offset, size_t least, MutableByteSpan buffer) const {
   if (!FitsIn(ToInt(offset), least, length_)) {
-    throw Error(
-        ErrorKind::kDamaged,
+    throw DamagedError(
         "a table points to " + std::to_string(least) + " bytes behind the end of the file system",
-        "The file is damaged; fetch it again or restore it from a copy.")
-        .WithOffset(ToInt(offset));
+        ToInt(offset));
   }
   ReadFile(fd_, offset, buffer.first(least));
   return least;

@@ -12,8 +12,7 @@ namespace firn {
 namespace {
 
 Error CannotDecode(const std::string& reason) {
-  return Error(ErrorKind::kDamaged, "a block cannot be decompressed: " + reason,
-               "The file is damaged; fetch it again or restore it from a copy.");
+  return DamagedError("a block cannot be decompressed: " + reason);
 }
 
 class ZstdDecompressor final : public Decompressor {

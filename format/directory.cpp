@@ -14,15 +14,8 @@ constexpr uint32_t kMaxEntriesInRun = 256;
 constexpr uint32_t kRunHeaderLength = 12;
 constexpr uint32_t kEntryHeaderLength = 8;
 
-Error Damaged(const std::string& message, uint64_t offset) {
-  return Error(ErrorKind::kDamaged, "directory table: " + message,
-               "The file is damaged; fetch it again or restore it from a copy.")
-      .WithOffset(offset);
-}
-
-bool IsPossibleName(std::string_view name) {
-  return !name.empty() && name != "." && name != ".." && name.find('/') == name.npos &&
-         name.find('\0') == name.npos && name.size() < kMaxNameLength;
+Error DamagedListing(const std::string& message, uint64_t offset) {
+  return DamagedError("directory table: " + message, offset);
 }
 
 // A cookie names the entry behind which a listing goes on: the offset of its run in the listing,
@@ -32,6 +25,11 @@ uint64_t MakeCookie(uint64_t run_offset, uint32_t entry) { return (run_offset <<
 using NameBuffer = std::array<char, kMaxNameLength>;
 
 }  // namespace
+
+bool IsPossibleName(std::string_view name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == name.npos &&
+         name.find('\0') == name.npos && name.size() < kMaxNameLength;
+}
 
 // Walks a listing entry by entry. Entries stand in runs that share a header.
 class DirectoryReader::Walk {
@@ -82,7 +80,7 @@ class DirectoryReader::Walk {
   }
 
   [[noreturn]] void Fail(const char* message) const {
-    throw Damaged(message, table_start_ + cursor_.position().block);
+    throw DamagedListing(message, table_start_ + cursor_.position().block);
   }
 
   const uint64_t table_start_;
@@ -110,7 +108,7 @@ MetadataPosition DirectoryReader::Seek(const Inode& directory, IsBefore is_befor
     const uint32_t block = index.ReadNumber<uint32_t>();
     const uint64_t name_length = uint64_t{index.ReadNumber<uint32_t>()} + 1;
     if (name_length > kMaxNameLength) {
-      throw Damaged("an index has a name that is too long", inodes_.start());
+      throw DamagedListing("an index has a name that is too long", inodes_.start());
     }
     index.Read(std::as_writable_bytes(std::span(buffer).first(name_length)));
     if (!is_before(std::string_view(buffer.data(), name_length), listing_offset)) break;

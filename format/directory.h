@@ -13,6 +13,11 @@
 
 namespace firn {
 
+// May a directory have an entry of this name: not empty, at most 255 bytes, not "." or "..",
+// without
+// '/' and NUL?
+bool IsPossibleName(std::string_view name);
+
 // Listings of directories. Thread-safe; the tables are borrowed.
 class DirectoryReader {
  public:
@@ -21,7 +26,7 @@ class DirectoryReader {
       : inodes_(inodes), listings_(listings) {}
 
   std::optional<InodeNumber> Lookup(const Inode& directory, std::string_view name) const;
-  // Entries whose names no directory may have (empty, ".", "..", with '/' or NUL) are left out.
+  // Entries whose names no directory may have are left out.
   void List(const Inode& directory, uint64_t cookie,
             const std::function<bool(const DirectoryEntry&)>& visit) const;
 

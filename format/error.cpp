@@ -46,4 +46,10 @@ Error SystemError(ErrorKind kind, int error_number, std::string_view message, st
   return Error(kind, std::move(text), std::move(remedy));
 }
 
+Error DamagedError(std::string message, std::optional<uint64_t> offset) {
+  const Error error(ErrorKind::kDamaged, std::move(message),
+                    "The file is damaged; fetch it again or restore it from a copy.");
+  return offset ? error.WithOffset(*offset) : error;
+}
+
 }  // namespace firn

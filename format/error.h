@@ -56,6 +56,9 @@ class Error : public std::runtime_error {
 Error SystemError(ErrorKind kind, int error_number, std::string_view message,
                   std::string remedy = {});
 
+// kDamaged, with the remedy that every damaged file has: another copy.
+Error DamagedError(std::string message, std::optional<uint64_t> offset = std::nullopt);
+
 }  // namespace firn
 
 #endif  // FIRN_FORMAT_ERROR_H_

@@ -10,25 +10,16 @@
 #include "format/little_endian.h"
 
 namespace firn {
-namespace {
-
-constexpr char kDamagedHint[] =
-    "The image is damaged: run firn verify for the whole picture, restore it from a copy.";
-
-Error Damaged(const std::string& message, ImageOffset offset) {
-  return Error(ErrorKind::kDamaged, message, kDamagedHint).WithOffset(ToInt(offset));
-}
-
-}  // namespace
 
 ExtentTable::ExtentTable(PagedSection section, uint64_t squashfs_length)
     : section_(std::move(section)),
       squashfs_length_(squashfs_length),
       count_(section_.length() / Extent::kEncodedLength) {
   if (count_ == 0 || section_.length() % Extent::kEncodedLength != 0) {
-    throw Damaged("section extents has " + std::to_string(section_.length()) +
-                      " bytes, expected a multiple of " + std::to_string(Extent::kEncodedLength),
-                  ImageOffset{section_.section().offset});
+    throw DamagedError("section extents has " + std::to_string(section_.length()) +
+                           " bytes, expected a multiple of " +
+                           std::to_string(Extent::kEncodedLength),
+                       section_.section().offset);
   }
 }
 
@@ -38,9 +29,9 @@ Extent ExtentTable::At(uint64_t index) const {
   const Extent extent = Extent::Decode(bytes);
   if (extent.length == 0 || extent.length > kMaxExtentLength ||
       !FitsIn(ToInt(extent.offset), extent.length, squashfs_length_)) {
-    throw Damaged("section extents: record " + std::to_string(index) +
-                      " lies outside the SquashFS part or has an impossible length",
-                  ImageOffset{section_.section().offset + index * Extent::kEncodedLength});
+    throw DamagedError("section extents: record " + std::to_string(index) +
+                           " lies outside the SquashFS part or has an impossible length",
+                       section_.section().offset + index * Extent::kEncodedLength);
   }
   return extent;
 }
@@ -63,16 +54,16 @@ uint64_t ExtentTable::IndexOf(ImageOffset offset) const {
 
 void CheckExtent(const Extent& extent, ByteSpan bytes) {
   if (Xxh3Of(bytes) != extent.xxh3) {
-    throw Damaged("extent of " + std::to_string(extent.length) + " bytes has a wrong XXH3-64",
-                  extent.offset);
+    throw DamagedError("extent of " + std::to_string(extent.length) + " bytes has a wrong XXH3-64",
+                       ToInt(extent.offset));
   }
 }
 
 size_t VerifiedSource::ReadAtLeast(ImageOffset offset, size_t least, MutableByteSpan buffer) const {
   if (!FitsIn(ToInt(offset), least, length_)) {
-    throw Damaged(
+    throw DamagedError(
         "a table points to " + std::to_string(least) + " bytes behind the end of the SquashFS part",
-        offset);
+        ToInt(offset));
   }
   thread_local std::vector<std::byte> scratch(kMaxExtentLength);
   size_t done = 0;
@@ -80,7 +71,7 @@ size_t VerifiedSource::ReadAtLeast(ImageOffset offset, size_t least, MutableByte
     const ImageOffset at = offset + done;
     const Extent extent = extents_.At(index);
     if (extent.offset > at || extent.end() <= at) {
-      throw Damaged("no extent covers this byte", at);
+      throw DamagedError("no extent covers this byte", ToInt(at));
     }
     const bool whole = extent.offset == at && extent.length <= buffer.size() - done;
     const MutableByteSpan target =

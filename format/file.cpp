@@ -57,8 +57,8 @@ FileDescriptor OpenFile(const std::string& path, int flags, ErrorKind kind) {
 size_t ReadAt(int fd, uint64_t offset, MutableByteSpan buffer) {
   size_t done = 0;
   while (done < buffer.size()) {
-    const ssize_t got = pread(fd, buffer.data() + done, buffer.size() - done,
-                              static_cast<off_t>(offset + done));
+    const ssize_t got =
+        pread(fd, buffer.data() + done, buffer.size() - done, static_cast<off_t>(offset + done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) {
       throw SystemError(ErrorKind::kDamaged, errno, "cannot read",

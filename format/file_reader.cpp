@@ -29,12 +29,6 @@ struct SegmentEntry {
   uint32_t unused = 0;
 };
 
-Error Damaged(const std::string& message, uint64_t offset) {
-  return Error(ErrorKind::kDamaged, message,
-               "The file is damaged; fetch it again or restore it from a copy.")
-      .WithOffset(offset);
-}
-
 const SegmentHeader& HeaderOf(const Block& segment) {
   return *reinterpret_cast<const SegmentHeader*>(segment.bytes().data());
 }
@@ -42,7 +36,7 @@ const SegmentHeader& HeaderOf(const Block& segment) {
 const SegmentEntry& EntryOf(const Block& segment, uint64_t index) {
   // Two inodes that claim one number would share a map: one may be shorter than the other needs.
   if (index >= (segment.bytes().size() - sizeof(SegmentHeader)) / sizeof(SegmentEntry)) {
-    throw Damaged("two inodes have one number", 0);
+    throw DamagedError("two inodes have one number", 0);
   }
   return reinterpret_cast<const SegmentEntry*>(segment.bytes().data() +
                                                sizeof(SegmentHeader))[index];
@@ -83,9 +77,9 @@ FilePiece FileReader::BlockPiece(const Inode& file, uint64_t index, uint64_t fro
   std::shared_ptr<const Block> block = LoadBlock(stored, BlockKind::kData);
   const uint64_t expected = std::min<uint64_t>(block_size_, file.size - index * block_size_);
   if (block->bytes().size() != expected) {
-    throw Damaged("a data block has " + std::to_string(block->bytes().size()) +
-                      " bytes, expected " + std::to_string(expected),
-                  stored.offset);
+    throw DamagedError("a data block has " + std::to_string(block->bytes().size()) +
+                           " bytes, expected " + std::to_string(expected),
+                       stored.offset);
   }
   const ByteSpan bytes = block->bytes().subspan(from, length);
   return {std::move(block), bytes};
@@ -96,7 +90,7 @@ FilePiece FileReader::TailPiece(const Inode& file, uint64_t from, uint64_t lengt
   std::shared_ptr<const Block> block = LoadBlock(stored, BlockKind::kFragment);
   const uint64_t tail = file.size % block_size_;
   if (!FitsIn(file.file.fragment_offset, tail, block->bytes().size())) {
-    throw Damaged("a file's tail lies outside its fragment block", stored.offset);
+    throw DamagedError("a file's tail lies outside its fragment block", stored.offset);
   }
   const ByteSpan bytes = block->bytes().subspan(file.file.fragment_offset + from, length);
   return {std::move(block), bytes};
@@ -114,7 +108,8 @@ StoredBlock FileReader::ParseSize(uint64_t offset, uint32_t size) const {
   stored.length = size & kLengthMask;
   stored.compressed = (size & kUncompressedBit) == 0;
   if (stored.length > block_size_ || size > (kLengthMask | kUncompressedBit)) {
-    throw Damaged("a block has an impossible length of " + std::to_string(stored.length), offset);
+    throw DamagedError("a block has an impossible length of " + std::to_string(stored.length),
+                       offset);
   }
   return stored;
 }
@@ -126,7 +121,7 @@ std::shared_ptr<const Block> FileReader::LoadBlock(const StoredBlock& stored,
 }
 
 std::shared_ptr<const Block> FileReader::DecodeBlock(const StoredBlock& stored) const {
-  if (stored.length == 0) throw Damaged("a fragment block is empty", stored.offset);
+  if (stored.length == 0) throw DamagedError("a fragment block is empty", stored.offset);
   if (!stored.compressed) {
     auto block = std::make_shared<Block>(stored.length);
     context_.source->Read(ImageOffset{stored.offset}, block->writable());

@@ -37,31 +37,6 @@ auto Named(const std::string& path, Work&& work) {
   }
 }
 
-// What an image has and a foreign file has not.
-struct VerifiedParts {
-  VerifiedParts(int fd, BlockCache& cache, uint32_t number, Appendix found)
-      : appendix(std::move(found)),
-        manifest(appendix.ReadManifest(fd)),
-        extents({fd, cache, number, Needed(appendix, kExtentsSection)},
-                appendix.core().squashfs_length),
-        digests(fd, cache, number, Needed(appendix, kDigestsSection)) {}
-
-  static const Section& Needed(const Appendix& appendix, std::string_view name) {
-    const Section* section = appendix.core().Find(name);
-    if (section == nullptr) {
-      throw Error(ErrorKind::kDamaged, "section " + std::string(name) + " is missing",
-                  "The image is incomplete; build it anew.")
-          .WithOffset(appendix.footer().core_offset);
-    }
-    return *section;
-  }
-
-  const Appendix appendix;
-  const Manifest manifest;
-  const ExtentTable extents;
-  const PagedSection digests;
-};
-
 Superblock ReadSuperblock(const ByteSource& source, uint64_t file_length) {
   std::array<std::byte, kSuperblockLength> bytes;
   source.Read(ImageOffset{0}, bytes);
@@ -71,6 +46,31 @@ Superblock ReadSuperblock(const ByteSource& source, uint64_t file_length) {
 }  // namespace
 
 struct Image::Parts {
+  // What an image has and a foreign file has not.
+  struct VerifiedParts {
+    VerifiedParts(int fd, BlockCache& cache, uint32_t number, Appendix found)
+        : appendix(std::move(found)),
+          manifest(appendix.ReadManifest(fd)),
+          extents({fd, cache, number, Needed(appendix, kExtentsSection)},
+                  appendix.core().squashfs_length),
+          digests(fd, cache, number, Needed(appendix, kDigestsSection)) {}
+
+    static const Section& Needed(const Appendix& appendix, std::string_view name) {
+      const Section* section = appendix.core().Find(name);
+      if (section == nullptr) {
+        throw Error(ErrorKind::kDamaged, "section " + std::string(name) + " is missing",
+                    "The image is incomplete; build it anew.")
+            .WithOffset(appendix.footer().core_offset);
+      }
+      return *section;
+    }
+
+    const Appendix appendix;
+    const Manifest manifest;
+    const ExtentTable extents;
+    const PagedSection digests;
+  };
+
   // Everything that is read from the SquashFS part; needs the source.
   struct Squashfs {
     Squashfs(const ByteSource& source, BlockCache& cache, uint32_t number, const Superblock& super)

@@ -25,10 +25,8 @@ constexpr uint32_t kListingSurplus = 3;
 // The kernel's squashfs takes no longer target than a page either.
 constexpr uint32_t kMaxSymlinkLength = 4096;
 
-Error Damaged(const std::string& message, uint64_t offset) {
-  return Error(ErrorKind::kDamaged, "inode table: " + message,
-               "The file is damaged; fetch it again or restore it from a copy.")
-      .WithOffset(offset);
+Error DamagedInodeTable(const std::string& message, uint64_t offset) {
+  return DamagedError("inode table: " + message, offset);
 }
 
 void DecodeDirectory(MetadataCursor& cursor, bool extended, Inode& inode) {
@@ -80,8 +78,8 @@ void DecodeSymlink(MetadataCursor& cursor, uint64_t table_start, Inode& inode) {
   inode.link_count = cursor.ReadNumber<uint32_t>();
   inode.size = cursor.ReadNumber<uint32_t>();
   if (inode.size == 0 || inode.size > kMaxSymlinkLength) {
-    throw Damaged("a symlink has an impossible length of " + std::to_string(inode.size),
-                  table_start + cursor.position().block);
+    throw DamagedInodeTable("a symlink has an impossible length of " + std::to_string(inode.size),
+                            table_start + cursor.position().block);
   }
   inode.symlink_target = cursor.position();
 }
@@ -109,9 +107,9 @@ InodeTable::InodeTable(MetadataContext context, const Superblock& super)
 
 uint32_t InodeTable::Id(uint16_t index) const {
   if (index >= ids_.size()) {
-    throw Damaged("an owner has number " + std::to_string(index) + " of " +
-                      std::to_string(ids_.size()) + " ids",
-                  metadata_.start());
+    throw DamagedInodeTable("an owner has number " + std::to_string(index) + " of " +
+                                std::to_string(ids_.size()) + " ids",
+                            metadata_.start());
   }
   return ids_[index];
 }
@@ -125,9 +123,9 @@ Inode InodeTable::ByReference(InodeReference reference) const {
 Inode InodeTable::ByNumber(InodeNumber number) const {
   const Inode inode = ByReference(ReferenceOf(number));
   if (inode.number != number) {
-    throw Damaged("inode " + std::to_string(ToInt(number)) + " asked for, " +
-                      std::to_string(ToInt(inode.number)) + " found",
-                  metadata_.start());
+    throw DamagedInodeTable("inode " + std::to_string(ToInt(number)) + " asked for, " +
+                                std::to_string(ToInt(inode.number)) + " found",
+                            metadata_.start());
   }
   return inode;
 }
@@ -135,8 +133,9 @@ Inode InodeTable::ByNumber(InodeNumber number) const {
 InodeReference InodeTable::ReferenceOf(InodeNumber number) const {
   const uint32_t value = ToInt(number);
   if (value == 0 || value > inode_count_) {
-    throw Damaged("inode " + std::to_string(value) + " of " + std::to_string(inode_count_),
-                  metadata_.start());
+    throw DamagedInodeTable(
+        "inode " + std::to_string(value) + " of " + std::to_string(inode_count_),
+        metadata_.start());
   }
   if (exports_.count() != 0) {
     std::array<std::byte, 8> bytes;
@@ -146,7 +145,7 @@ InodeReference InodeTable::ReferenceOf(InodeNumber number) const {
   std::call_once(scanned_, [this] { Scan(); });
   const auto found = std::ranges::lower_bound(located_, number, {}, &Located::number);
   if (found == located_.end() || found->number != number) {
-    throw Damaged("inode " + std::to_string(value) + " is missing", metadata_.start());
+    throw DamagedInodeTable("inode " + std::to_string(value) + " is missing", metadata_.start());
   }
   return found->reference;
 }
@@ -155,7 +154,7 @@ InodeTable::Decoded InodeTable::Decode(MetadataCursor& cursor) const {
   const uint64_t offset = metadata_.start() + cursor.position().block;
   const uint16_t type = cursor.ReadNumber<uint16_t>();
   if (type == 0 || type > kSocket + kExtended) {
-    throw Damaged("type " + std::to_string(type) + " is none", offset);
+    throw DamagedInodeTable("type " + std::to_string(type) + " is none", offset);
   }
   Decoded decoded;
   decoded.extended = type > kSocket;
@@ -198,7 +197,8 @@ void InodeTable::CountBlocks(Inode& inode) const {
   const uint64_t size = inode.size;
   // What the kernel's page cache can address (MAX_LFS_FILESIZE).
   if (size > static_cast<uint64_t>(INT64_MAX)) {
-    throw Damaged("a file has an impossible size of " + std::to_string(size), metadata_.start());
+    throw DamagedInodeTable("a file has an impossible size of " + std::to_string(size),
+                            metadata_.start());
   }
   const uint64_t whole = size / block_size_;
   const bool tail = size % block_size_ != 0;

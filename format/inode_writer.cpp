@@ -8,13 +8,13 @@
 #include <new>
 #include <string>
 
+#include "format/directory.h"
 #include "format/error.h"
 
 namespace firn {
 namespace {
 
 constexpr uint32_t kNoXattr = 0xFFFFFFFF;
-constexpr size_t kMaxNameLength = 256;
 constexpr uint32_t kMaxIndexCount = 0xFFFF;
 
 struct FreeInode {
@@ -110,10 +110,10 @@ void InodeWriter::WriteDirectory(const TreeNode& node) {
   }
   output_.Check(sqfs_dir_writer_begin(directories_.get(), 0), "a directory");
   for (const auto& child : node.children) {
-    if (child->name.empty() || child->name.size() > kMaxNameLength) {
+    if (!IsPossibleName(child->name)) {
       throw Error(ErrorKind::kInput,
-                  "has a name of " + std::to_string(child->name.size()) +
-                      " bytes; SquashFS holds names of 1 to 256",
+                  "expected a name of 1 to 255 bytes without '/', found one of " +
+                      std::to_string(child->name.size()),
                   "Rename it.")
           .WithPath(child->RelativePath());
     }

@@ -17,17 +17,10 @@ constexpr size_t kCoreHeaderLength = 24;
 constexpr size_t kSectionLength = 64;
 constexpr size_t kSectionNameLength = 16;
 
-constexpr char kDamagedHint[] =
-    "The file was damaged or cut short; fetch it again or restore it from a copy.";
-
 void StoreText(std::byte* to, std::string_view text) { std::memcpy(to, text.data(), text.size()); }
 
 bool StartsWith(ByteSpan bytes, std::string_view magic) {
   return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
-}
-
-Error Damaged(const std::string& message) {
-  return Error(ErrorKind::kDamaged, message, kDamagedHint);
 }
 
 void CheckVersion(uint32_t version) {
@@ -37,7 +30,7 @@ void CheckVersion(uint32_t version) {
                     std::to_string(kFormatVersion),
                 "Use a newer firn, or read the image with any SquashFS tool.");
   }
-  if (version == 0) throw Damaged("format version 0 is none");
+  if (version == 0) throw DamagedError("format version 0 is none");
 }
 
 Digest LoadDigest(const std::byte* from) {
@@ -50,7 +43,7 @@ std::string DecodeSectionName(const std::byte* from) {
   std::string name(reinterpret_cast<const char*>(from), kSectionNameLength);
   const size_t end = std::min(name.find('\0'), name.size());
   if (end == 0 || name.find_first_not_of('\0', end) != std::string::npos) {
-    throw Damaged("the core table has a section without a proper name");
+    throw DamagedError("the core table has a section without a proper name");
   }
   name.resize(end);
   return name;
@@ -69,11 +62,11 @@ std::array<std::byte, kMarkLength> EncodeMark() {
 bool HasMark(ByteSpan bytes) { return StartsWith(bytes, kMarkMagic); }
 
 void CheckMark(ByteSpan bytes) {
-  if (!HasMark(bytes)) throw Damaged("the mark is missing");
-  if (bytes.size() < kMarkLength) throw Damaged("the image was cut short inside its mark");
+  if (!HasMark(bytes)) throw DamagedError("the mark is missing");
+  if (bytes.size() < kMarkLength) throw DamagedError("the image was cut short inside its mark");
   CheckVersion(LoadLe<uint32_t>(bytes.data() + 8));
   if (LoadLe<uint64_t>(bytes.data() + 24) != Xxh3Of(bytes.first(24))) {
-    throw Damaged("the mark's checksum is wrong");
+    throw DamagedError("the mark's checksum is wrong");
   }
 }
 
@@ -96,7 +89,7 @@ std::optional<Footer> Footer::Decode(ByteSpan bytes) {
   if (bytes.size() != kFooterLength || !StartsWith(bytes, kFooterMagic)) return std::nullopt;
   CheckVersion(LoadLe<uint32_t>(bytes.data() + 8));
   if (LoadLe<uint64_t>(bytes.data() + 120) != Xxh3Of(bytes.first(120))) {
-    throw Damaged("the footer's checksum is wrong");
+    throw DamagedError("the footer's checksum is wrong");
   }
   Footer footer;
   footer.core_offset = LoadLe<uint64_t>(bytes.data() + 16);
@@ -130,12 +123,12 @@ std::vector<std::byte> CoreTable::Encode() const {
 
 CoreTable CoreTable::Decode(ByteSpan bytes) {
   if (bytes.size() < kCoreHeaderLength || !StartsWith(bytes, kCoreMagic)) {
-    throw Damaged("the core table is missing");
+    throw DamagedError("the core table is missing");
   }
   CheckVersion(LoadLe<uint32_t>(bytes.data() + 8));
   const uint32_t count = LoadLe<uint32_t>(bytes.data() + 12);
   if (count > kMaxSections || bytes.size() != kCoreHeaderLength + count * kSectionLength) {
-    throw Damaged("the core table's length is wrong");
+    throw DamagedError("the core table's length is wrong");
   }
   CoreTable table;
   table.squashfs_length = LoadLe<uint64_t>(bytes.data() + 16);
@@ -148,7 +141,7 @@ CoreTable CoreTable::Decode(ByteSpan bytes) {
     section.length = LoadLe<uint64_t>(at + 24);
     section.digest = LoadDigest(at + 32);
     if (!names.insert(section.name).second) {
-      throw Damaged("the core table names section " + section.name + " twice");
+      throw DamagedError("the core table names section " + section.name + " twice");
     }
     table.sections.push_back(std::move(section));
   }

@@ -14,9 +14,8 @@ namespace {
 // Larger than any manifest that Firn writes; bounds what a parser of hostile bytes allocates.
 constexpr size_t kMaxYamlLength = 16 << 20;
 
-Error Damaged(const std::string& message) {
-  return Error(ErrorKind::kDamaged, "the manifest " + message,
-               "The image was damaged or made by a broken tool; fetch it again or rebuild it.");
+Error DamagedManifest(const std::string& message) {
+  return DamagedError("the manifest " + message);
 }
 
 template <typename T>
@@ -27,7 +26,7 @@ void Load(const YAML::Node& from, const char* key, T& to) {
 // The mapping under that key; an undefined node where there is none.
 YAML::Node Mapping(const YAML::Node& from, const char* key) {
   const YAML::Node value = from[key];
-  if (value && !value.IsMap()) throw Damaged(std::string("has no mapping under ") + key);
+  if (value && !value.IsMap()) throw DamagedManifest(std::string("has no mapping under ") + key);
   return value;
 }
 
@@ -51,7 +50,7 @@ Manifest::Python LoadPython(const YAML::Node& node) {
 }
 
 Manifest Load(const YAML::Node& root) {
-  if (!root.IsMap()) throw Damaged("is no mapping");
+  if (!root.IsMap()) throw DamagedManifest("is no mapping");
   Manifest manifest;
   Load(root, "name", manifest.name);
   Load(root, "prefix", manifest.prefix);
@@ -63,7 +62,8 @@ Manifest Load(const YAML::Node& root) {
     Load(compression, "block_size", manifest.block_size);
     Load(compression, "library", manifest.compression_library);
   }
-  if (const YAML::Node contents = Mapping(root, "contents")) manifest.contents = LoadContents(contents);
+  if (const YAML::Node contents = Mapping(root, "contents"))
+    manifest.contents = LoadContents(contents);
   if (const YAML::Node python = Mapping(root, "python")) manifest.python = LoadPython(python);
   return manifest;
 }
@@ -114,15 +114,15 @@ std::string Manifest::ToYaml() const {
 }
 
 Manifest Manifest::FromYaml(std::string_view yaml) {
-  if (yaml.size() > kMaxYamlLength) throw Damaged("is longer than 16 MiB");
+  if (yaml.size() > kMaxYamlLength) throw DamagedManifest("is longer than 16 MiB");
   Manifest manifest;
   try {
     manifest = Load(YAML::Load(std::string(yaml)));
   } catch (const YAML::Exception& error) {
-    throw Damaged(std::string("is not what it must be: ") + error.what());
+    throw DamagedManifest(std::string("is not what it must be: ") + error.what());
   }
-  if (manifest.name.empty()) throw Damaged("has no name");
-  if (!manifest.prefix.starts_with('/')) throw Damaged("has no absolute prefix");
+  if (manifest.name.empty()) throw DamagedManifest("has no name");
+  if (!manifest.prefix.starts_with('/')) throw DamagedManifest("has no absolute prefix");
   return manifest;
 }
 

@@ -10,23 +10,21 @@ namespace firn {
 namespace {
 
 // Header of a metadata block: its stored length, this bit set where it is not compressed.
-constexpr uint16_t kUncompressedBit = 0x8000;
+constexpr uint16_t kStoredAsIsBit = 0x8000;
 // Offsets of table blocks are cached in chunks of so many.
 constexpr uint64_t kOffsetsPerChunk = 512;
 
-Error Damaged(const std::string& message, uint64_t offset) {
-  return Error(ErrorKind::kDamaged, "metadata: " + message,
-               "The file is damaged; fetch it again or restore it from a copy.")
-      .WithOffset(offset);
+Error DamagedMetadata(const std::string& message, uint64_t offset) {
+  return DamagedError("metadata: " + message, offset);
 }
 
 }  // namespace
 
 std::shared_ptr<const Block> MetadataTable::ReadBlock(uint64_t block) const {
   if (block >= limit_ - start_) {
-    throw Damaged("a reference leads " + std::to_string(block) + " bytes into a table of " +
-                      std::to_string(limit_ - start_),
-                  start_);
+    throw DamagedMetadata("a reference leads " + std::to_string(block) + " bytes into a table of " +
+                              std::to_string(limit_ - start_),
+                          start_);
   }
   const uint64_t offset = start_ + block;
   return context_.cache->Get({context_.image_number, BlockKind::kMetadata, offset},
@@ -34,24 +32,24 @@ std::shared_ptr<const Block> MetadataTable::ReadBlock(uint64_t block) const {
 }
 
 std::shared_ptr<const Block> MetadataTable::DecodeBlock(uint64_t offset) const {
-  if (limit_ - offset < 2) throw Damaged("a block stands behind its table", offset);
+  if (limit_ - offset < 2) throw DamagedMetadata("a block stands behind its table", offset);
   std::array<std::byte, 2 + kMetadataBlockSize> stored;
   const size_t readable = std::min<uint64_t>(stored.size(), limit_ - offset);
   size_t got =
       context_.source->ReadAtLeast(ImageOffset{offset}, 2, MutableByteSpan(stored).first(readable));
   const uint16_t header = LoadLe<uint16_t>(stored.data());
-  const size_t length = header & ~kUncompressedBit;
+  const size_t length = header & ~kStoredAsIsBit;
   if (length == 0 || length > kMetadataBlockSize || 2 + length > readable) {
-    throw Damaged("a block has an impossible length of " + std::to_string(length), offset);
+    throw DamagedMetadata("a block has an impossible length of " + std::to_string(length), offset);
   }
   if (got < 2 + length) {
     context_.source->Read(ImageOffset{offset + got},
                           MutableByteSpan(stored).subspan(got, 2 + length - got));
   }
   const ByteSpan content = ByteSpan(stored).subspan(2, length);
-  auto block = std::make_shared<Block>((header & kUncompressedBit) ? length : kMetadataBlockSize);
+  auto block = std::make_shared<Block>((header & kStoredAsIsBit) ? length : kMetadataBlockSize);
   block->stored_length = static_cast<uint32_t>(2 + length);
-  if (header & kUncompressedBit) {
+  if (header & kStoredAsIsBit) {
     std::memcpy(block->writable().data(), content.data(), length);
     return block;
   }
@@ -69,7 +67,8 @@ MetadataCursor::MetadataCursor(const MetadataTable& table, MetadataPosition posi
       offset_(position.offset),
       block_(table.ReadBlock(position.block)) {
   if (offset_ > block_->bytes().size()) {
-    throw Damaged("a reference leads behind the end of a block", table.start() + position.block);
+    throw DamagedMetadata("a reference leads behind the end of a block",
+                          table.start() + position.block);
   }
 }
 
@@ -78,7 +77,8 @@ void MetadataCursor::Advance() {
   block_start_ += block_->stored_length;
   block_ = table_.ReadBlock(block_start_);
   offset_ = 0;
-  if (block_->bytes().empty()) throw Damaged("an empty block", table_.start() + block_start_);
+  if (block_->bytes().empty())
+    throw DamagedMetadata("an empty block", table_.start() + block_start_);
 }
 
 void MetadataCursor::Read(MutableByteSpan out) {
@@ -122,13 +122,14 @@ uint64_t IndexedTable::BlockOffset(uint64_t block) const {
         return loaded;
       });
   const size_t at = (block - first) * 8;
-  if (!FitsIn(at, 8, offsets->bytes().size())) throw Damaged("a table is too short", position);
+  if (!FitsIn(at, 8, offsets->bytes().size()))
+    throw DamagedMetadata("a table is too short", position);
   return LoadLe<uint64_t>(offsets->bytes().data() + at);
 }
 
 void IndexedTable::ReadEntry(uint64_t index, MutableByteSpan out) const {
   if (index >= count_) {
-    throw Damaged(
+    throw DamagedMetadata(
         "entry " + std::to_string(index) + " asked of a table of " + std::to_string(count_),
         start_ == kNoTable ? 0 : start_);
   }
@@ -136,7 +137,8 @@ void IndexedTable::ReadEntry(uint64_t index, MutableByteSpan out) const {
   const std::shared_ptr<const Block> block = blocks_.ReadBlock(BlockOffset(index / per_block));
   const size_t at = index % per_block * entry_length_;
   if (!FitsIn(at, entry_length_, block->bytes().size())) {
-    throw Damaged("a table's block is too short for entry " + std::to_string(index), start_);
+    throw DamagedMetadata("a table's block is too short for entry " + std::to_string(index),
+                          start_);
   }
   std::memcpy(out.data(), block->bytes().data() + at, entry_length_);
 }

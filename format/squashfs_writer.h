@@ -15,8 +15,8 @@ namespace firn {
 struct SquashfsPart {
   uint64_t length = 0;
   std::vector<WrittenBlock> blocks;  // data and fragment blocks, in order, the first at
-                                    // kFirstDataOffset, without gaps
-  std::vector<Digest> digests;      // SHA-256 of the regular files, by inode number
+                                     // kFirstDataOffset, without gaps
+  std::vector<Digest> digests;       // SHA-256 of the regular files, by inode number
   Manifest::Contents contents;
   uint64_t duplicate_files = 0;
 };

@@ -14,10 +14,8 @@ constexpr std::string_view kMagic = "hsqs";
 constexpr uint32_t kMinBlockSize = 4096;
 constexpr uint32_t kMaxBlockSize = uint32_t{1} << 20;
 
-Error Damaged(const std::string& message, uint64_t offset) {
-  return Error(ErrorKind::kDamaged, "superblock: " + message,
-               "The file was damaged; fetch it again or restore it from a copy.")
-      .WithOffset(offset);
+Error DamagedSuperblock(const std::string& message, uint64_t offset) {
+  return DamagedError("superblock: " + message, offset);
 }
 
 bool StartsWith(ByteSpan bytes, std::string_view magic) {
@@ -47,9 +45,9 @@ std::string DescribeContent(ByteSpan head) {
 void CheckTable(uint64_t start, uint64_t bytes_used, std::string_view name, uint64_t field) {
   if (start == kNoTable) return;
   if (start < kSuperblockLength || start >= bytes_used) {
-    throw Damaged("the " + std::string(name) + " table starts at " + std::to_string(start) +
-                      ", outside the file system",
-                  field);
+    throw DamagedSuperblock("the " + std::string(name) + " table starts at " +
+                                std::to_string(start) + ", outside the file system",
+                            field);
   }
 }
 
@@ -61,10 +59,10 @@ void CheckTables(const Superblock& super) {
   CheckTable(super.export_table, super.bytes_used, "export", 88);
   if (super.inode_table == kNoTable || super.directory_table == kNoTable ||
       super.id_table == kNoTable) {
-    throw Damaged("a table that must be there is missing", 48);
+    throw DamagedSuperblock("a table that must be there is missing", 48);
   }
   if (super.inode_table >= super.directory_table) {
-    throw Damaged("the directory table does not follow the inode table", 72);
+    throw DamagedSuperblock("the directory table does not follow the inode table", 72);
   }
 }
 
@@ -101,7 +99,8 @@ void CheckSquashfsHead(ByteSpan head, uint64_t file_length) {
         .WithOffset(0);
   }
   if (file_length < kSuperblockLength) {
-    throw Damaged("cut short after " + std::to_string(file_length) + " bytes", file_length);
+    throw DamagedSuperblock("cut short after " + std::to_string(file_length) + " bytes",
+                            file_length);
   }
 }
 
@@ -137,16 +136,17 @@ Superblock Superblock::Decode(ByteSpan bytes, uint64_t file_length) {
   }
   if (!std::has_single_bit(super.block_size) || super.block_size < kMinBlockSize ||
       super.block_size > kMaxBlockSize || uint32_t{1} << (block_log & 31) != super.block_size) {
-    throw Damaged("block size " + std::to_string(super.block_size) +
-                      " is no power of two from 4096 to 1048576, or contradicts its logarithm",
-                  12);
+    throw DamagedSuperblock(
+        "block size " + std::to_string(super.block_size) +
+            " is no power of two from 4096 to 1048576, or contradicts its logarithm",
+        12);
   }
   if (super.bytes_used > file_length) {
-    throw Damaged("cut short: the file system takes " + std::to_string(super.bytes_used) +
-                      " bytes, the file has " + std::to_string(file_length),
-                  40);
+    throw DamagedSuperblock("cut short: the file system takes " + std::to_string(super.bytes_used) +
+                                " bytes, the file has " + std::to_string(file_length),
+                            40);
   }
-  if (super.id_count == 0) throw Damaged("no ids", 26);
+  if (super.id_count == 0) throw DamagedSuperblock("no ids", 26);
   CheckTables(super);
   return super;
 }

@@ -34,7 +34,7 @@ constexpr size_t kStride = 37;
 constexpr size_t kStride = 3;
 #endif
 
-std::string Noise(size_t length, unsigned seed) {
+std::string Letters(size_t length, unsigned seed) {
   std::mt19937 random(seed);
   std::string text(length, '\0');
   for (char& c : text) c = static_cast<char>(random() % 64);
@@ -53,12 +53,12 @@ class SmallImage : public testing::Test {
   static void SetUpTestSuite() {
     std::string name = fs::temp_directory_path() / "firn_verify_test.XXXXXX";
     const fs::path directory = mkdtemp(name.data());
-    contents_["big"] = Noise(9000, 1);
+    contents_["big"] = Letters(9000, 1);
     contents_["empty"];
     contents_["hole"] = std::string(10000, '\0');
     contents_["hole"] += "end";
     contents_["small"] = "a few bytes";
-    contents_["tail"] = Noise(5000, 2);
+    contents_["tail"] = Letters(5000, 2);
     TreeNode root;
     for (const auto& [file, content] : contents_) {
       std::ofstream(directory / file, std::ios::binary) << content;

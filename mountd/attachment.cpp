@@ -1,7 +1,6 @@
 #include "mountd/attachment.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "mountd/fuse_mount.h"
+#include "mountd/log.h"
 #include "mountd/mount_table.h"
 #include "mountd/private_mounts.h"
 
@@ -108,11 +108,10 @@ Attachment::~Attachment() {
   if (target_.empty()) return;
   try {
     if (Unmount() == Unmounted::kCovered) {
-      spdlog::warn("{}: another mount covers the image, which stays mounted without firnd",
-                   target_);
+      LogWarning("{}: another mount covers the image, which stays mounted without firnd", target_);
     }
   } catch (const std::exception& error) {  // a destructor has nobody to tell but the log
-    spdlog::error("cannot clean up: {}", error.what());
+    LogError("cannot clean up: {}", error.what());
   }
 }
 

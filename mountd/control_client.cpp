@@ -19,15 +19,15 @@
 namespace firn {
 namespace {
 
-constexpr timeval kPatience{5, 0};
+constexpr timeval kReplyTimeout{5, 0};
 constexpr size_t kLongestAnswer = 1u << 20;
 
 // Nothing where nobody answers; `refused` tells that nobody listens at all.
 FileDescriptor Connect(const std::string& path, uid_t owner, bool& refused) {
   FileDescriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) throw SystemError(ErrorKind::kInternal, errno, "cannot make a socket");
-  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience, sizeof kPatience);
+  setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kReplyTimeout, sizeof kReplyTimeout);
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kReplyTimeout, sizeof kReplyTimeout);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, sizeof address.sun_path - 1);

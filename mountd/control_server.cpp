@@ -1,7 +1,6 @@
 #include "mountd/control_server.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -11,10 +10,12 @@
 #include <cstdio>
 #include <cstring>
 
+#include "mountd/log.h"
+
 namespace firn {
 namespace {
 
-constexpr std::chrono::seconds kPatience{5};
+constexpr std::chrono::seconds kClientTimeout{5};
 constexpr size_t kLongestRequest = 4096;
 constexpr size_t kMostClients = 32;
 
@@ -56,7 +57,7 @@ ControlServer::ControlServer(RuntimeDirectory directory, Answer answer)
 
 ControlServer::~ControlServer() {
   unlinkat(directory_.fd(), name_.c_str(), 0);
-  rmdir(directory_.path().c_str());  // fails, as it should, where other sessions are
+  directory_.RemoveIfUnused();
 }
 
 void ControlServer::AppendPollSet(std::vector<pollfd>& set) const {
@@ -89,12 +90,12 @@ void ControlServer::Accept(Clock::time_point now) {
     FileDescriptor fd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (!fd.valid()) {
       if (errno == EINTR || errno == ECONNABORTED) continue;
-      if (errno != EAGAIN) spdlog::warn("control socket: {}", std::strerror(errno));
+      if (errno != EAGAIN) LogWarning("control socket: {}", std::strerror(errno));
       return;
     }
     if (!MayAsk(fd.get())) continue;
     if (clients_.size() == kMostClients) clients_.pop_front();
-    clients_.push_back({std::move(fd), LineBuffer(kLongestRequest), now + kPatience});
+    clients_.push_back({std::move(fd), LineBuffer(kLongestRequest), now + kClientTimeout});
   }
 }
 
@@ -111,7 +112,7 @@ bool ControlServer::Read(Client& client, Clock::time_point now) {
         static_cast<ssize_t>(reply.size())) {
       return false;
     }
-    client.deadline = now + kPatience;
+    client.deadline = now + kClientTimeout;
   }
   return !client.input.overlong();
 }

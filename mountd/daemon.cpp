@@ -2,10 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/sinks/syslog_sink.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +14,7 @@
 #include "format/image.h"
 #include "mountd/attachment.h"
 #include "mountd/background.h"
+#include "mountd/log.h"
 #include "mountd/mount_point.h"
 #include "mountd/readiness.h"
 #include "mountd/service_loop.h"
@@ -44,34 +41,6 @@ class ReadinessReport {
  private:
   FileDescriptor fd_;
 };
-
-// spdlog would make missing directories, and say less of what fails.
-void RequireLogFile(const std::string& path) {
-  const FileDescriptor file(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
-  if (file.valid()) return;
-  throw SystemError(ErrorKind::kOutput, errno, "cannot open the log file",
-                    "Give another file with --log-file, or leave it out to log to syslog.")
-      .WithPath(path);
-}
-
-void SetUpLog(const DaemonOptions& options) {
-  std::shared_ptr<spdlog::logger> logger;
-  if (!options.log_file.empty()) {
-    RequireLogFile(options.log_file);
-    logger = spdlog::basic_logger_mt("firnd", options.log_file);
-  } else if (options.foreground) {
-    logger = spdlog::stderr_logger_mt("firnd");
-  } else {
-    logger = spdlog::syslog_logger_mt("firnd", "firnd", LOG_PID, LOG_DAEMON);
-  }
-  logger->flush_on(spdlog::level::info);
-  if (options.log_file.empty() && !options.foreground) {
-    logger->set_pattern("%v");  // syslog has time and level of its own
-  } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z firnd[%P] %l: %v");
-  }
-  spdlog::set_default_logger(logger);
-}
 
 FileDescriptor TakeImage(const DaemonOptions& options) {
   if (options.image_fd < 0) return OpenFile(options.image, O_RDONLY, ErrorKind::kInput);
@@ -117,29 +86,29 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
     throw Error(ErrorKind::kInterrupted,
                 "the program that started firnd is gone; nothing is mounted");
   }
-  spdlog::info("serving {} at {} ({} view, {} threads)", options.image, target,
-               ToString(attachment->view()), attachment->session().thread_count());
+  LogInfo("serving {} at {} ({} view, {} threads)", options.image, target,
+          ToString(attachment->view()), attachment->session().thread_count());
   if (!attachment->view_reason().empty()) {
-    spdlog::info("the view is direct: {}", attachment->view_reason());
+    LogInfo("the view is direct: {}", attachment->view_reason());
   }
   loop.Run();
-  spdlog::info("{} at {} ended", options.image, target);
+  LogInfo("{} at {} ended", options.image, target);
 }
 
 // What follows the fork. The error reaches whoever waits, else the log.
 int ServeAndReport(const DaemonOptions& options, ReadinessReport& report) {
   try {
-    SetUpLog(options);
+    StartLog(options.log_file, options.foreground);
     Serve(options, report);
     return 0;
   } catch (const Error& error) {
-    if (report.told()) spdlog::error("{}", error.what());
+    if (report.told()) LogError("{}", error.what());
     report.Tell(FormatFailure(error));
     if (options.foreground) throw;
     return error.exit_code();
   } catch (const std::exception& error) {
     const Error internal(ErrorKind::kInternal, error.what());
-    if (report.told()) spdlog::error("{}", error.what());
+    if (report.told()) LogError("{}", error.what());
     report.Tell(FormatFailure(internal));
     if (options.foreground) throw;
     return internal.exit_code();

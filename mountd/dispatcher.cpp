@@ -1,7 +1,5 @@
 #include "mountd/dispatcher.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -9,6 +7,7 @@
 #include <tuple>
 
 #include "mountd/fuse_mount.h"
+#include "mountd/log.h"
 #include "mountd/operations/operations.h"
 
 namespace firn {
@@ -93,8 +92,8 @@ int Dispatcher::AnswerForException(const char* operation, NodeId node) {
 void Dispatcher::Log(const char* operation, NodeId node, const char* what) {
   const std::optional<uint64_t> left_out = log_limiter_.Admit(RateLimiter::Clock::now());
   if (!left_out) return;
-  if (*left_out != 0) spdlog::error("{} errors like the following were not logged", *left_out);
-  spdlog::error("{} of inode {} fails: {}", operation, static_cast<uint32_t>(node), what);
+  if (*left_out != 0) LogError("{} errors like the following were not logged", *left_out);
+  LogError("{} of inode {} fails: {}", operation, static_cast<uint32_t>(node), what);
 }
 
 const fuse_lowlevel_ops& Dispatcher::Operations() {

@@ -2,15 +2,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include "mountd/json_line.h"
+
 namespace firn {
 namespace {
 
 using nlohmann::json;
-
-// Paths need not be UTF-8, JSON must be.
-std::string Dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
 
 Error ErrorFrom(const json& carried) {
   Error error(static_cast<ErrorKind>(carried.value("kind", static_cast<int>(ErrorKind::kInternal))),
@@ -29,10 +26,10 @@ Error ErrorFrom(const json& carried) {
 }  // namespace
 
 std::string FormatReady(const SessionAddress& address) {
-  return Dump({{"ready", true},
-               {"pid", address.pid},
-               {"view", ToString(address.view)},
-               {"control", address.control}});
+  return JsonLine({{"ready", true},
+                   {"pid", address.pid},
+                   {"view", ToString(address.view)},
+                   {"control", address.control}});
 }
 
 std::string FormatFailure(const Error& error) {
@@ -40,7 +37,7 @@ std::string FormatFailure(const Error& error) {
   if (!error.path().empty()) carried["path"] = error.path();
   if (error.offset()) carried["offset"] = *error.offset();
   if (!error.remedy().empty()) carried["remedy"] = error.remedy();
-  return Dump({{"error", carried}});
+  return JsonLine({{"error", carried}});
 }
 
 SessionAddress ParseReadiness(std::string_view line) {

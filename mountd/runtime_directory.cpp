@@ -1,6 +1,7 @@
 #include "mountd/runtime_directory.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,19 +93,38 @@ std::optional<RuntimeDirectory> RuntimeDirectory::Open(const std::string& path, 
 RuntimeDirectory RuntimeDirectory::MakeOwn() { return MakeAt(OwnPath()); }
 
 RuntimeDirectory RuntimeDirectory::MakeAt(const std::string& path) {
-  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-    throw SystemError(ErrorKind::kSystem, errno, "cannot make the directory for control sockets",
-                      "Set XDG_RUNTIME_DIR to a directory of your own, or ask the site for one.")
-        .WithPath(path);
-  }
-  std::string refusal;
-  std::optional<RuntimeDirectory> directory = Open(path, geteuid(), refusal);
-  if (!directory) {
+  // A session that ends may remove the directory between any two steps; then from the beginning.
+  for (;;) {
+    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
+      throw SystemError(ErrorKind::kSystem, errno, "cannot make the directory for control sockets",
+                        "Set XDG_RUNTIME_DIR to a directory of your own, or ask the site for one.")
+          .WithPath(path);
+    }
+    std::string refusal;
+    std::optional<RuntimeDirectory> directory = Open(path, geteuid(), refusal);
+    if (directory && directory->Hold()) return std::move(*directory);
+    struct stat status {};
+    if (directory || (lstat(path.c_str(), &status) != 0 && errno == ENOENT)) continue;
     throw Error(ErrorKind::kSystem, "cannot use the directory for control sockets: " + refusal,
                 "Remove it, or set XDG_RUNTIME_DIR to a directory of your own.")
         .WithPath(path);
   }
-  return std::move(*directory);
+}
+
+bool RuntimeDirectory::Hold() const {
+  if (flock(fd_.get(), LOCK_SH) != 0) {
+    throw SystemError(ErrorKind::kSystem, errno, "cannot lock the directory for control sockets",
+                      "Set XDG_RUNTIME_DIR to a directory on a local file system.")
+        .WithPath(path_);
+  }
+  struct stat held {};
+  struct stat found {};
+  return fstat(fd_.get(), &held) == 0 && lstat(path_.c_str(), &found) == 0 &&
+         held.st_dev == found.st_dev && held.st_ino == found.st_ino;
+}
+
+void RuntimeDirectory::RemoveIfUnused() const {
+  if (flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) rmdir(path_.c_str());
 }
 
 std::vector<RuntimeDirectory> RuntimeDirectory::FindAll() {

@@ -15,8 +15,8 @@ namespace firn {
 // root, else $XDG_RUNTIME_DIR/firn or /tmp/firn-UID.
 class RuntimeDirectory {
  public:
-  // The caller's own, made where it is missing. Throws kSystem where it cannot be made, or is not
-  // the caller's alone.
+  // The caller's own, made where it is missing, and not removed by others as long as the object
+  // lives. Throws kSystem where it cannot be made, or is not the caller's alone.
   static RuntimeDirectory MakeOwn();
   // The same at another path.
   static RuntimeDirectory MakeAt(const std::string& path);
@@ -32,6 +32,10 @@ class RuntimeDirectory {
   // A path of an entry that is short enough for a socket's address, however long path() is.
   std::string ShortPathOf(const std::string& name) const;
 
+  // Removes the directory if it is empty and nobody else that made it holds it. For one that
+  // MakeOwn or MakeAt gave; nothing may be put into it afterwards.
+  void RemoveIfUnused() const;
+
  private:
   RuntimeDirectory(std::string path, FileDescriptor fd, uid_t owner)
       : path_(std::move(path)), fd_(std::move(fd)), owner_(owner) {}
@@ -39,6 +43,9 @@ class RuntimeDirectory {
   // Nothing where it is missing or not `owner`'s alone; then `refusal` says why.
   static std::optional<RuntimeDirectory> Open(const std::string& path, uid_t owner,
                                               std::string& refusal);
+
+  // Takes the lock that keeps others from removing it; false where that came too late.
+  bool Hold() const;
 
   std::string path_;
   FileDescriptor fd_;

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -13,6 +12,8 @@
 #include <vector>
 
 #include "firn_version.h"
+#include "mountd/json_line.h"
+#include "mountd/log.h"
 #include "mountd/mount_table.h"
 
 namespace firn {
@@ -20,12 +21,9 @@ namespace {
 
 using nlohmann::json;
 
-std::string Dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 std::string Refusal(const std::string& message) {
-  return Dump({{"error", {{"kind", static_cast<int>(ErrorKind::kUsage)}, {"message", message}}}});
+  return JsonLine(
+      {{"error", {{"kind", static_cast<int>(ErrorKind::kUsage)}, {"message", message}}}});
 }
 
 constexpr std::string_view kKindNames[kBlockKinds] = {"data", "fragment", "metadata", "block_map",
@@ -71,18 +69,18 @@ bool ServiceLoop::HandleSignals() {
   while (const int number = parts_.signals.Take()) {
     if (parts_.is_job) continue;
     if (++signals_seen_ > 1) {
-      spdlog::warn("{} again: ending, though the image may be in use", strsignal(number));
+      LogWarning("{} again: ending, though the image may be in use", strsignal(number));
       return true;
     }
-    spdlog::info("{}: unmounting {}", strsignal(number), parts_.shown_at);
+    LogInfo("{}: unmounting {}", strsignal(number), parts_.shown_at);
     switch (parts_.attachment.Unmount()) {
       case Attachment::Unmounted::kGone:
         break;
       case Attachment::Unmounted::kInUse:
-        spdlog::info("{} is in use: serving until the last user is gone", parts_.shown_at);
+        LogInfo("{} is in use: serving until the last user is gone", parts_.shown_at);
         break;
       case Attachment::Unmounted::kCovered:
-        spdlog::warn("{}: another mount covers the image; unmount that one first", parts_.shown_at);
+        LogWarning("{}: another mount covers the image; unmount that one first", parts_.shown_at);
         signals_seen_ = 0;
         break;
     }
@@ -95,7 +93,7 @@ std::string ServiceLoop::Answer(std::string_view request) const {
   if (!message.is_object()) return Refusal("expected a JSON object");
   const auto op = message.find("op");
   if (op == message.end() || *op != "status") return Refusal("expected an op: status");
-  return Dump(ToJson(Status()));
+  return JsonLine(ToJson(Status()));
 }
 
 SessionStatus ServiceLoop::Status() const {

@@ -3,7 +3,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <spdlog/spdlog.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include <cstring>
 
 #include "mountd/fuse_mount.h"
+#include "mountd/log.h"
 
 namespace firn {
 namespace {
@@ -35,7 +35,7 @@ void ForwardLog(fuse_log_level level, const char* format, va_list arguments) {
   if (length <= 0) return;
   std::string_view line(text, std::min<size_t>(static_cast<size_t>(length), sizeof text - 1));
   while (line.ends_with('\n')) line.remove_suffix(1);
-  spdlog::log(level <= FUSE_LOG_ERR ? spdlog::level::err : spdlog::level::info, "{}", line);
+  LogLine(level <= FUSE_LOG_ERR ? LogLevel::kError : LogLevel::kInfo, line);
 }
 
 class Arguments {
@@ -120,7 +120,7 @@ void Session::LeaveRunning() {
   const std::lock_guard lock(mutex_);
   if (--running_ == 0) {
     const uint64_t one = 1;
-    if (write(ended_.get(), &one, sizeof one) < 0) spdlog::error("eventfd: {}", strerror(errno));
+    if (write(ended_.get(), &one, sizeof one) < 0) LogError("eventfd: {}", strerror(errno));
   }
   thread_ended_.notify_all();
 }
@@ -137,7 +137,7 @@ bool Session::ServeOne(Buffer& buffer) {
   const int got = fuse_session_receive_buf(session_.get(), buffer.get());
   if (got == -EINTR || got == -EAGAIN) return true;
   if (got <= 0) {
-    if (got < 0) spdlog::error("cannot read requests from /dev/fuse: {}", strerror(-got));
+    if (got < 0) LogError("cannot read requests from /dev/fuse: {}", strerror(-got));
     return false;
   }
   requests_.Count({static_cast<const std::byte*>(buffer.get()->mem), static_cast<size_t>(got)});

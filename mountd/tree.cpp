@@ -57,10 +57,4 @@ struct stat Tree::StatAboveImage() const {
   return status;
 }
 
-bool IsSafeName(std::string_view name) {
-  constexpr std::string_view kForbidden("/\0", 2);
-  return !name.empty() && name.size() <= NAME_MAX && name != "." && name != ".." &&
-         name.find_first_of(kForbidden) == std::string_view::npos;
-}
-
 }  // namespace firn

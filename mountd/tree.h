@@ -46,10 +46,6 @@ class Tree {
   const RootLayout layout_;
 };
 
-// Names from an image are not trusted. May this one be handed to the kernel: not empty, at most 255
-// bytes, not "." or "..", without '/' and NUL?
-bool IsSafeName(std::string_view name);
-
 }  // namespace firn
 
 #endif  // FIRN_MOUNTD_TREE_H_

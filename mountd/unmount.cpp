@@ -16,7 +16,7 @@
 namespace firn {
 namespace {
 
-constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kUnmountTimeout{10};
 
 // The process that serves a mount, held so that its number cannot come to mean another one.
 struct Server {
@@ -37,7 +37,7 @@ Server FindServer(const std::string& target) {
 
 bool WaitForEnd(const Server& server) {
   if (!server.process.valid()) return true;
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  const auto deadline = std::chrono::steady_clock::now() + kUnmountTimeout;
   for (;;) {
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());

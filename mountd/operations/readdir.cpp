@@ -84,15 +84,6 @@ void ListInImage(const Tree& tree, const Inode& directory, off_t offset, Listing
   const uint64_t cookie =
       offset <= kBehindDotDot ? 0 : static_cast<uint64_t>(offset - kBehindDotDot);
   tree.image().ListDirectory(directory, cookie, [&](const DirectoryEntry& entry) {
-    if (!IsSafeName(entry.name) ||
-        entry.next_cookie > static_cast<uint64_t>(std::numeric_limits<off_t>::max()) -
-                                static_cast<uint64_t>(kBehindDotDot)) {
-      throw Error(ErrorKind::kDamaged,
-                  "expected the name of a file in the directory of inode " +
-                      std::to_string(ToInt(directory.number)) +
-                      ", found a name that is empty, too long, '.', '..' or has a '/' or NUL in it")
-          .WithPath(tree.image().path());
-    }
     return listing.Add(entry.name, entry.inode, entry.type,
                        static_cast<off_t>(entry.next_cookie) + kBehindDotDot);
   });

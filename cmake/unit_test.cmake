@@ -1,0 +1,15 @@
+# firn_add_unit_test(NAME LIBRARY [CONCURRENT] SOURCE...): a program of GoogleTest tests that ctest
+# calls NAME_unit, or NAME_concurrent where it also belongs to what ThreadSanitizer runs.
+function(firn_add_unit_test name library)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "CONCURRENT" "" "")
+  set(test ${name}_unit)
+  set(labels unit)
+  if(arg_CONCURRENT)
+    set(test ${name}_concurrent)
+    set(labels unit concurrent)
+  endif()
+  add_executable(firn_${test}_test ${arg_UNPARSED_ARGUMENTS})
+  target_link_libraries(firn_${test}_test PRIVATE ${library} GTest::gtest_main)
+  add_test(NAME ${test} COMMAND firn_${test}_test)
+  set_tests_properties(${test} PROPERTIES LABELS "${labels}" TIMEOUT 600)
+endfunction()
