@@ -3,6 +3,7 @@
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,9 @@ def build_directory():
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "concurrent: about concurrency; runs under ThreadSanitizer too")
+    # A shell ignores Ctrl-C in what it starts in the background; programs under test must not.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_logreport(report):

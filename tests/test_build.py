@@ -326,8 +326,8 @@ def test_progress_is_shown_on_a_terminal(firn, directory):
     """A work of over a second shows a line on stderr, and wipes it."""
     root = directory / "tree"
     root.mkdir()
-    for i in range(6):
-        (root / str(i)).write_bytes(text_bytes(8 * MIB, i))
+    for i in range(4):
+        (root / str(i)).write_bytes(text_bytes(3 * MIB, i))
     ours, theirs = pty.openpty()
     process = subprocess.Popen([firn, "build", root, "-o", directory / "i.firn", "--level", "19",
                                 "--jobs", "1"], stdout=subprocess.PIPE, stderr=theirs)
@@ -339,7 +339,7 @@ def test_progress_is_shown_on_a_terminal(firn, directory):
     os.close(ours)
     process.communicate()
     assert process.returncode == 0
-    assert b"writing [" in shown and b"% of 48.0 MiB" in shown
+    assert b"writing [" in shown and b"% of 12.0 MiB" in shown
     assert shown.endswith(b"\r\x1b[K")
 
 

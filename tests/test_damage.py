@@ -17,6 +17,9 @@ from harness.mounts import is_mounted, mksquashfs
 
 DAMAGED, UNSUPPORTED = 5, 6
 
+# At how many places a file is cut: fewer where a sanitizer makes each program ten times as slow.
+CUTS = 40 if os.environ.get("FIRN_SANITIZE") else 200
+
 
 @pytest.fixture(scope="module")
 def image(firn, scratch):
@@ -192,7 +195,7 @@ def test_whole_image_passes(bench, image):
 
 
 def test_truncated_anywhere(bench, data, layout):
-    lengths = {0, 1, 4, 95, 96, 97} | {len(data) * part // 200 for part in range(200)}
+    lengths = {0, 1, 4, 95, 96, 97} | {len(data) * part // CUTS for part in range(CUTS)}
     for start, end in structures(layout).values():
         lengths |= {start - 1, start, start + 1, end - 1, end, end + 1}
 
