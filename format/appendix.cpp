@@ -190,4 +190,15 @@ Manifest Appendix::ReadManifest(int fd) const {
   }
 }
 
+std::optional<Profile> Appendix::ReadProfile(int fd) const {
+  const Section* section = core_.Find(kProfileSection);
+  if (section == nullptr) return std::nullopt;
+  const std::vector<std::byte> bytes = ReadSection(fd, kProfileSection, kMaxProfileLength);
+  try {
+    return Profile::Parse({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path_);
+  } catch (const Error& error) {
+    throw DamagedError("section profile: " + error.message(), section->offset).WithPath(path_);
+  }
+}
+
 }  // namespace firn

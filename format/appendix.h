@@ -10,6 +10,7 @@
 #include "format/digest.h"
 #include "format/layout.h"
 #include "format/manifest.h"
+#include "format/profile.h"
 #include "format/types.h"
 
 namespace firn {
@@ -37,6 +38,8 @@ class Appendix {
   std::vector<std::byte> ReadSection(int fd, std::string_view name, uint64_t limit) const;
   std::string ReadManifestYaml(int fd) const;
   Manifest ReadManifest(int fd) const;
+  // nullopt where the image has none. Throws kDamaged for anything but a whole profile.
+  std::optional<Profile> ReadProfile(int fd) const;
 
  private:
   Appendix(std::string path, Footer footer, CoreTable core);

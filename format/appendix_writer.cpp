@@ -106,7 +106,7 @@ class SectionWriter {
 
 }  // namespace
 
-WrittenAppendix WriteAppendix(int fd, const SquashfsPart& part, std::string_view manifest_yaml,
+WrittenAppendix WriteAppendix(int fd, const SquashfsPart& part, const AppendixContents& contents,
                               unsigned jobs, const std::function<void()>& poll) {
   std::vector<Extent> extents = CutExtents(part);
   const std::thread::id caller = std::this_thread::get_id();
@@ -119,9 +119,12 @@ WrittenAppendix WriteAppendix(int fd, const SquashfsPart& part, std::string_view
   for (const Extent& extent : extents) extent.AppendTo(encoded);
 
   SectionWriter sections(fd, part.length);
-  sections.Add(kManifestSection, std::as_bytes(std::span(manifest_yaml)));
+  sections.Add(kManifestSection, std::as_bytes(std::span(contents.manifest_yaml)));
   sections.Add(kExtentsSection, encoded);
   sections.Add(kDigestsSection, EncodeDigests(part.digests));
+  if (!contents.profile.empty()) {
+    sections.Add(kProfileSection, std::as_bytes(std::span(contents.profile)));
+  }
   return sections.Finish();
 }
 

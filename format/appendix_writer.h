@@ -15,10 +15,16 @@ struct WrittenAppendix {
   uint64_t file_length = 0;
 };
 
+// What goes into the appendix beside what follows from the SquashFS part.
+struct AppendixContents {
+  std::string_view manifest_yaml;
+  std::string_view profile;  // text of firn-profile(5); empty: no such section
+};
+
 // Appends the sections, the core table and the footer to a file that holds the SquashFS part,
 // which is read back and hashed by `jobs` threads. `poll` is called now and then by the calling
 // thread and may throw to give up.
-WrittenAppendix WriteAppendix(int fd, const SquashfsPart& part, std::string_view manifest_yaml,
+WrittenAppendix WriteAppendix(int fd, const SquashfsPart& part, const AppendixContents& contents,
                               unsigned jobs, const std::function<void()>& poll);
 
 }  // namespace firn

@@ -38,8 +38,10 @@ WrittenImage WriteImage(int fd, TreeNode& root, const ImageWriterOptions& option
   manifest.contents = part.contents;
 
   const WriteProgress all{.files = part.contents.files, .bytes = part.contents.bytes};
+  const std::string yaml = manifest.ToYaml();
   const WrittenAppendix appendix =
-      WriteAppendix(fd, part, manifest.ToYaml(), options.jobs, [&] { progress(all); });
+      WriteAppendix(fd, part, {.manifest_yaml = yaml, .profile = options.profile}, options.jobs,
+                    [&] { progress(all); });
   return {.id = appendix.image_id,
           .manifest = std::move(manifest),
           .squashfs_length = part.length,

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "format/appendix.h"
 #include "format/appendix_writer.h"
 #include "format/data_writer.h"
 #include "format/error.h"
@@ -192,7 +193,8 @@ TEST_F(ImageWriterTest, LargeSectionsHaveTheirPageTrees) {
   for (uint32_t i = 0; i < part.digests.size(); ++i) {
     StoreLe<uint32_t>(part.digests[i].bytes.data(), 7919 * i % 5000);
   }
-  const WrittenAppendix appendix = WriteAppendix(image_.get(), part, "name: x\n", 2, [] {});
+  const WrittenAppendix appendix =
+      WriteAppendix(image_.get(), part, {.manifest_yaml = "name: x\n", .profile = ""}, 2, [] {});
   std::vector<std::byte> file(appendix.file_length);
   ASSERT_EQ(ReadAt(image_.get(), 0, file), file.size());
   EXPECT_EQ(FileSize(image_.get()), file.size());
@@ -220,6 +222,41 @@ TEST_F(ImageWriterTest, LargeSectionsHaveTheirPageTrees) {
     ASSERT_LE(number, 5000u);
     EXPECT_LE(before, part.digests[number - 1]);
     before = part.digests[number - 1];
+  }
+}
+
+TEST_F(ImageWriterTest, TheProfileGoesIntoTheImage) {
+  AddFile("file", "content");
+  options_.profile = "firn-profile 1\nlookup file\nread file 0 7\n";
+  WriteImage(image_.get(), root_, options_, {.name = "x", .prefix = "/x", .builder = "test"},
+             [](const auto&) {});
+  const Appendix appendix = Appendix::ReadImage(image_.get(), "image");
+  const std::optional<Profile> profile = appendix.ReadProfile(image_.get());
+  ASSERT_TRUE(profile);
+  EXPECT_EQ(profile->ToText(), options_.profile);
+}
+
+TEST_F(ImageWriterTest, AnImageWithoutAProfileHasNone) {
+  AddFile("file", "content");
+  WriteImage(image_.get(), root_, options_, {.name = "x", .prefix = "/x", .builder = "test"},
+             [](const auto&) {});
+  const Appendix appendix = Appendix::ReadImage(image_.get(), "image");
+  EXPECT_EQ(appendix.core().Find(kProfileSection), nullptr);
+  EXPECT_FALSE(appendix.ReadProfile(image_.get()));
+}
+
+TEST_F(ImageWriterTest, AProfileThatIsNoneIsDamage) {
+  AddFile("file", "content");
+  options_.profile = "firn-profile 1\nread ../file 0 7\n";
+  WriteImage(image_.get(), root_, options_, {.name = "x", .prefix = "/x", .builder = "test"},
+             [](const auto&) {});
+  try {
+    Appendix::ReadImage(image_.get(), "image").ReadProfile(image_.get());
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kDamaged);
+    EXPECT_EQ(error.path(), "image");
+    EXPECT_NE(error.message().find("line 2"), std::string::npos) << error.what();
   }
 }
 

@@ -30,6 +30,7 @@ inline constexpr uint64_t kMetadataExtentLength = 16 * 1024;
 inline constexpr std::string_view kManifestSection = "manifest";
 inline constexpr std::string_view kExtentsSection = "extents";
 inline constexpr std::string_view kDigestsSection = "digests";
+inline constexpr std::string_view kProfileSection = "profile";
 
 constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;
