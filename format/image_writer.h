@@ -46,7 +46,7 @@ struct ImageWriterOptions {
   int64_t time = 0;                // of every inode and of the superblock, 0 to 2^32 - 1
   int source_directory = -1;       // descriptor of the directory that the tree was read from
   std::string source_name;         // its name, for messages
-  std::string profile;             // text that goes into the image; empty: none
+  std::string profile = {};        // text that goes into the image; empty: none
 };
 
 struct WriteProgress {

@@ -70,6 +70,14 @@ class ImageWriterTest : public testing::Test {
     return WriteSquashfs(image_.get(), root_, options_, [](const auto&) {});
   }
 
+  WrittenImage WriteWhole() {
+    Manifest manifest;
+    manifest.name = "x";
+    manifest.prefix = "/x";
+    manifest.builder = "test";
+    return WriteImage(image_.get(), root_, options_, manifest, [](const auto&) {});
+  }
+
   std::string directory_;
   FileDescriptor source_;
   FileDescriptor image_;
@@ -228,8 +236,7 @@ TEST_F(ImageWriterTest, LargeSectionsHaveTheirPageTrees) {
 TEST_F(ImageWriterTest, TheProfileGoesIntoTheImage) {
   AddFile("file", "content");
   options_.profile = "firn-profile 1\nlookup file\nread file 0 7\n";
-  WriteImage(image_.get(), root_, options_, {.name = "x", .prefix = "/x", .builder = "test"},
-             [](const auto&) {});
+  WriteWhole();
   const Appendix appendix = Appendix::ReadImage(image_.get(), "image");
   const std::optional<Profile> profile = appendix.ReadProfile(image_.get());
   ASSERT_TRUE(profile);
@@ -238,8 +245,7 @@ TEST_F(ImageWriterTest, TheProfileGoesIntoTheImage) {
 
 TEST_F(ImageWriterTest, AnImageWithoutAProfileHasNone) {
   AddFile("file", "content");
-  WriteImage(image_.get(), root_, options_, {.name = "x", .prefix = "/x", .builder = "test"},
-             [](const auto&) {});
+  WriteWhole();
   const Appendix appendix = Appendix::ReadImage(image_.get(), "image");
   EXPECT_EQ(appendix.core().Find(kProfileSection), nullptr);
   EXPECT_FALSE(appendix.ReadProfile(image_.get()));
@@ -248,8 +254,7 @@ TEST_F(ImageWriterTest, AnImageWithoutAProfileHasNone) {
 TEST_F(ImageWriterTest, AProfileThatIsNoneIsDamage) {
   AddFile("file", "content");
   options_.profile = "firn-profile 1\nread ../file 0 7\n";
-  WriteImage(image_.get(), root_, options_, {.name = "x", .prefix = "/x", .builder = "test"},
-             [](const auto&) {});
+  WriteWhole();
   try {
     Appendix::ReadImage(image_.get(), "image").ReadProfile(image_.get());
     ADD_FAILURE() << "no error";
