@@ -18,6 +18,7 @@ void AddUnmountCommand(CLI::App& app, int& exit_code);
 void AddVerifyCommand(CLI::App& app, int& exit_code);
 
 // `command`: what stands behind `--`, which is the job's and no option of ours. It outlives `app`.
+void AddProfileCommand(CLI::App& app, const std::vector<std::string>& command, int& exit_code);
 void AddRunCommand(CLI::App& app, const std::vector<std::string>& command, int& exit_code);
 
 }  // namespace firn

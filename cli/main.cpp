@@ -53,7 +53,7 @@ void FillStandardDescriptors() {
 
 struct CommandLine {
   std::vector<std::string> own;      // for the parser
-  std::vector<std::string> command;  // of `firn run`: what follows "--"
+  std::vector<std::string> command;  // of `firn run` and `firn profile`: what follows "--"
 };
 
 CommandLine SplitCommandLine(int argc, char** argv) {
@@ -65,7 +65,7 @@ CommandLine SplitCommandLine(int argc, char** argv) {
     line.own.resize(std::min<size_t>(line.own.size(), 1));
     line.own.push_back("--help");
   }
-  if (!line.own.empty() && line.own.front() == "run") {
+  if (!line.own.empty() && (line.own.front() == "run" || line.own.front() == "profile")) {
     const auto mark = std::find(line.own.begin(), line.own.end(), "--");
     if (mark != line.own.end()) {
       line.command.assign(mark + 1, line.own.end());
@@ -127,6 +127,7 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddMountCommand(app, exit_code);
   AddUnmountCommand(app, exit_code);
   AddRunCommand(app, line.command, exit_code);
+  AddProfileCommand(app, line.command, exit_code);
   AddStatusCommand(app, exit_code);
   AddInspectCommand(app, exit_code);
   AddVerifyCommand(app, exit_code);

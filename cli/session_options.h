@@ -16,11 +16,13 @@ struct SessionOptions {
   size_t cache_size = 0;
   unsigned threads = 0;
   std::string log_file;
+  bool prefetch = true;
 
   LaunchOptions ToLaunchOptions() const;
 };
 
-// Adds --foreign, --view, --cache-size, --threads and --log-file. `options` outlives `app`.
+// Adds --foreign, --view, --cache-size, --threads, --no-prefetch and --log-file. `options` outlives
+// `app`.
 void AddSessionOptions(CLI::App& app, SessionOptions& options);
 
 }  // namespace firn

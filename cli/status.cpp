@@ -103,6 +103,15 @@ std::string Listed(const std::map<std::string, uint64_t>& counts) {
   return text.empty() ? "none" : text;
 }
 
+std::string PrefetchText(const PrefetchStatus& prefetch) {
+  if (prefetch.stage == "off") return "off";
+  std::string text = Printable(prefetch.stage) + ", " + Grouped(prefetch.done) + " of " +
+                     Grouped(prefetch.steps) + " steps, " + FormatBytes(prefetch.bytes);
+  if (prefetch.missing != 0) text += ", " + Grouped(prefetch.missing) + " missing";
+  if (prefetch.failed != 0) text += ", " + Grouped(prefetch.failed) + " failed";
+  return text;
+}
+
 void PrintDetails(const SessionStatus& status) {
   PrintField("mount point", Printable(status.mount_point) + (status.job ? " (of a job)" : ""));
   PrintField("image", Printable(status.image));
@@ -125,6 +134,7 @@ void PrintDetails(const SessionStatus& status) {
                           FormatBytes(status.cache_capacity) + ", " + Grouped(status.cache_hits) +
                           " hits");
   PrintField("read", FormatBytes(status.bytes_read) + " from the image");
+  PrintField("prefetch", PrefetchText(status.prefetch));
   PrintField("errors", Listed(status.errors));
 }
 

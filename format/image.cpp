@@ -148,6 +148,10 @@ const std::string& Image::path() const { return parts_->path; }
 bool Image::foreign() const { return !parts_->verified; }
 uint64_t Image::file_length() const { return parts_->file_length; }
 uint64_t Image::squashfs_length() const { return parts_->super.bytes_used; }
+bool Image::has_profile() const {
+  return parts_->verified && parts_->verified->appendix.core().Find(kProfileSection) != nullptr;
+}
+int Image::fd() const { return parts_->fd.get(); }
 const Digest& Image::id() const { return parts_->Verified().appendix.id(); }
 const Manifest& Image::manifest() const { return parts_->Verified().manifest; }
 uint32_t Image::block_size() const { return parts_->super.block_size; }

@@ -69,6 +69,11 @@ class Image {
   const Manifest& manifest() const;
   std::string manifest_yaml() const;
   Digest FileDigest(InodeNumber file) const;
+  // False for a foreign image too.
+  bool has_profile() const;
+
+  // The image file's descriptor, to be passed on; the image keeps it.
+  int fd() const;
 
   uint32_t block_size() const;
   uint32_t inode_count() const;

@@ -1,6 +1,7 @@
 #include "mountd/attachment.h"
 
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -25,6 +26,16 @@ void RaiseReadAhead(const std::string& fuse_mount) {
   std::ofstream setting("/sys/class/bdi/" + std::to_string(major(status.st_dev)) + ":" +
                         std::to_string(minor(status.st_dev)) + "/read_ahead_kb");
   setting << kMaxReadLength / 1024 << std::flush;
+}
+
+// A clone, where one may be made, so that the mount itself is not busy as long as the pusher is.
+FileDescriptor OpenForPusher(const std::string& fuse_mount) {
+  FileDescriptor root(
+      open_tree(AT_FDCWD, fuse_mount.c_str(), OPEN_TREE_CLONE | static_cast<unsigned>(O_CLOEXEC)));
+  if (!root.valid()) {
+    root = FileDescriptor(open(fuse_mount.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  }
+  return root;
 }
 
 }  // namespace
@@ -55,12 +66,14 @@ std::unique_ptr<Attachment> Attachment::Mount(const Image& image, const std::str
 }
 
 std::unique_ptr<Attachment> Attachment::Serve(const Image& image, FileDescriptor fuse,
-                                              const AttachOptions& options) {
+                                              PusherPlace place, const AttachOptions& options) {
   const ViewKind view = options.view.value_or(ViewKind::kDirect);
   const RootLayout layout =
       view == ViewKind::kOverlay ? RootLayout::kImageIsSubdirectory : RootLayout::kImageIsRoot;
   std::unique_ptr<Attachment> attachment(new Attachment(image, layout, view));
-  attachment->StartSession(std::move(fuse), options.threads);
+  attachment->StartSession(std::move(fuse), options);
+  place.above_image = view == ViewKind::kOverlay;
+  attachment->StartPrefetch(std::move(place), options);
   return attachment;
 }
 
@@ -77,8 +90,9 @@ std::unique_ptr<Attachment> Attachment::MountDirect(const Image& image, const st
     fuse = MountThroughFusermount(target, mount_options);
   }
   attachment->TakeMount(target);
-  attachment->StartSession(std::move(fuse), options.threads);
+  attachment->StartSession(std::move(fuse), options);
   RaiseReadAhead(target);
+  attachment->StartPrefetch({.root = OpenForPusher(target), .user_namespace = {}}, options);
   return attachment;
 }
 
@@ -92,15 +106,19 @@ std::unique_ptr<Attachment> Attachment::MountOverlay(const Image& image, const s
   // clone that is moved out keeps them alive, and unmounting that clone ends everything.
   PrivateMounts mounts;
   mounts.Run([&] { MountFuse(fuse.get(), target, {.source = image.path()}); });
-  attachment->StartSession(std::move(fuse), options.threads);
+  attachment->StartSession(std::move(fuse), options);
   FileDescriptor view;
+  FileDescriptor fuse_root;
   mounts.Run([&] {
     RaiseReadAhead(target);
+    fuse_root = OpenForPusher(target);
     view = MakeOverlayView(target, target,
                            {.image = image.path(), .user_namespace = InUserNamespace()});
   });
   MoveView(view, directory, target);
   attachment->TakeMount(target);
+  attachment->StartPrefetch(
+      {.root = std::move(fuse_root), .above_image = true, .user_namespace = {}}, options);
   return attachment;
 }
 
@@ -115,9 +133,16 @@ Attachment::~Attachment() {
   }
 }
 
-void Attachment::StartSession(FileDescriptor fuse, unsigned threads) {
-  session_ = std::make_unique<Session>(tree_, std::move(fuse), threads);
+void Attachment::StartSession(FileDescriptor fuse, const AttachOptions& options) {
+  session_ = std::make_unique<Session>(tree_, std::move(fuse), options.serve);
   session_->Start();
+}
+
+void Attachment::StartPrefetch(PusherPlace place, const AttachOptions& options) {
+  if (options.prefetch == nullptr || !place.root.valid() || !tree_.image().has_profile()) return;
+  // One serving thread is always left to those who wait.
+  const unsigned threads = std::max(1u, session_->thread_count() / 2);
+  options.prefetch->Start(tree_.image().fd(), std::move(place), threads);
 }
 
 void Attachment::TakeMount(const std::string& target) {

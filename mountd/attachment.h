@@ -6,6 +6,7 @@
 #include <string>
 
 #include "format/image.h"
+#include "mountd/prefetch.h"
 #include "mountd/session.h"
 #include "mountd/tree.h"
 #include "mountd/view.h"
@@ -14,7 +15,9 @@ namespace firn {
 
 struct AttachOptions {
   std::optional<ViewKind> view;  // absent: overlay where it works, else direct
-  unsigned threads = 2;
+  ServeOptions serve;
+  // The pusher's; where given, the image's profile is prefetched.
+  Prefetch* prefetch = nullptr;
 };
 
 // An image that is served, and mounted at a directory (or by whoever gave the FUSE descriptor).
@@ -25,9 +28,10 @@ class Attachment {
   // or kMountPoint, and leaves nothing mounted then.
   static std::unique_ptr<Attachment> Mount(const Image& image, const std::string& target,
                                            const AttachOptions& options);
-  // Serves a mount that somebody else made and takes away; `options.view` says what for.
+  // Serves a mount that somebody else made and takes away; `options.view` says what for, `place`
+  // is where the pusher finds it (needed with options.prefetch only).
   static std::unique_ptr<Attachment> Serve(const Image& image, FileDescriptor fuse,
-                                           const AttachOptions& options);
+                                           PusherPlace place, const AttachOptions& options);
 
   // Takes the mount at the target away, if that is still there, and ends the session: who still
   // uses it sees ENOTCONN.
@@ -54,7 +58,8 @@ class Attachment {
   static std::unique_ptr<Attachment> MountOverlay(const Image& image, const std::string& target,
                                                   const AttachOptions& options);
 
-  void StartSession(FileDescriptor fuse, unsigned threads);
+  void StartSession(FileDescriptor fuse, const AttachOptions& options);
+  void StartPrefetch(PusherPlace place, const AttachOptions& options);
   // From here on the mount at the target is ours to unmount.
   void TakeMount(const std::string& target);
 

@@ -65,7 +65,7 @@ std::optional<SessionStatus> AskStatus(const RuntimeDirectory& directory, const 
   const FileDescriptor fd = Connect(directory.ShortPathOf(name), directory.owner(), refused);
   if (refused) {
     unlinkat(directory.fd(), name.c_str(), 0);
-    rmdir(directory.path().c_str());
+    directory.RemoveIfUnused();
   }
   if (!fd.valid()) return std::nullopt;
   const std::optional<std::string> answer = Ask(fd.get(), R"({"op":"status"})");

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <utility>
@@ -56,12 +57,33 @@ void RequireRegularFile(const FileDescriptor& image, const std::string& path) {
 }
 
 std::unique_ptr<Attachment> Attach(const DaemonOptions& options, const Image& image,
-                                   const std::string& target) {
+                                   const std::string& target, Prefetch& prefetch,
+                                   AccessRecorder& recorder) {
+  const bool is_recording = options.record_fd >= 0;
   const AttachOptions attach{
       .view = options.view,
-      .threads = options.threads != 0 ? options.threads : DefaultThreadCount()};
+      .serve = {.threads = options.threads != 0 ? options.threads : DefaultThreadCount(),
+                .recorder = is_recording ? &recorder : nullptr,
+                .prefetch = &prefetch.state()},
+      .prefetch = options.prefetch && !is_recording ? &prefetch : nullptr};
   if (options.fuse_fd < 0) return Attachment::Mount(image, target, attach);
-  return Attachment::Serve(image, FileDescriptor(options.fuse_fd), attach);
+  return Attachment::Serve(image, FileDescriptor(options.fuse_fd),
+                           {.root = FileDescriptor(options.root_fd),
+                            .user_namespace = FileDescriptor(options.user_namespace_fd)},
+                           attach);
+}
+
+void WriteRecord(int fd, const std::string& text) {
+  const FileDescriptor record(fd);
+  for (size_t done = 0; done < text.size();) {
+    const ssize_t written = write(record.get(), text.data() + done, text.size() - done);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) {
+      LogWarning("nobody takes the recorded profile: {}", std::strerror(errno));
+      return;
+    }
+    done += static_cast<size_t>(written);
+  }
 }
 
 void Serve(const DaemonOptions& options, ReadinessReport& report) {
@@ -73,10 +95,14 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
   BlockCache cache(options.cache_bytes);
   const std::unique_ptr<const Image> image =
       Image::Open(std::move(image_fd), options.image, cache, {.allow_foreign = options.foreign});
-  const std::unique_ptr<Attachment> attachment = Attach(options, *image, target);
+  AccessRecorder recorder;
+  Prefetch prefetch;
+  const std::unique_ptr<Attachment> attachment =
+      Attach(options, *image, target, prefetch, recorder);
   ServiceLoop loop({.image = *image,
                     .cache = cache,
                     .attachment = *attachment,
+                    .prefetch = prefetch,
                     .signals = signals,
                     .shown_at = target,
                     .is_job = is_job});
@@ -92,6 +118,12 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
     LogInfo("the view is direct: {}", attachment->view_reason());
   }
   loop.Run();
+  if (options.record_fd >= 0) {
+    const Tree tree(*image, attachment->view() == ViewKind::kOverlay
+                                ? RootLayout::kImageIsSubdirectory
+                                : RootLayout::kImageIsRoot);
+    WriteRecord(options.record_fd, recorder.MakeProfile(tree).ToText());
+  }
   LogInfo("{} at {} ended", options.image, target);
 }
 
@@ -117,7 +149,8 @@ int ServeAndReport(const DaemonOptions& options, ReadinessReport& report) {
 
 std::vector<int> GivenDescriptors(const DaemonOptions& options) {
   std::vector<int> given;
-  for (const int fd : {options.image_fd, options.fuse_fd, options.ready_fd}) {
+  for (const int fd : {options.image_fd, options.fuse_fd, options.ready_fd, options.record_fd,
+                       options.root_fd, options.user_namespace_fd}) {
     if (fd >= 0) given.push_back(fd);
   }
   return given;

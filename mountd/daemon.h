@@ -20,9 +20,13 @@ struct DaemonOptions {
   bool foreign = false;
   std::optional<ViewKind> view;
   size_t cache_bytes = kDefaultCacheBytes;
-  unsigned threads = 0;  // 0: DefaultThreadCount()
-  int ready_fd = -1;     // where to tell readiness
-  std::string log_file;  // empty: standard error in the foreground, syslog in the background
+  unsigned threads = 0;        // 0: DefaultThreadCount()
+  bool prefetch = true;        // do what the image's profile says
+  int record_fd = -1;          // a pipe for the profile of what was done with the image, at the end
+  int root_fd = -1;            // with fuse_fd: the root of that mount, for the pusher
+  int user_namespace_fd = -1;  // with root_fd: that of the mount, where it is another
+  int ready_fd = -1;           // where to tell readiness
+  std::string log_file;        // empty: standard error in the foreground, syslog in the background
   bool foreground = false;
 };
 

@@ -10,30 +10,30 @@
 namespace firn {
 namespace {
 
-// A message of some bytes and room for one descriptor.
+// A message of some bytes and room for descriptors.
 struct Message {
-  Message(std::byte* bytes, size_t length) : data{bytes, length} {
+  Message(std::byte* bytes, size_t length, size_t descriptors) : data{bytes, length} {
     header.msg_iov = &data;
     header.msg_iovlen = 1;
     header.msg_control = control.data();
-    header.msg_controllen = control.size();
+    header.msg_controllen = CMSG_SPACE(descriptors * sizeof(int));
   }
 
   iovec data;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(kMostDescriptors * sizeof(int))> control{};
   msghdr header{};
 };
 
 }  // namespace
 
-bool SendDescriptor(int socket, ByteSpan bytes, int fd) {
+bool SendDescriptors(int socket, ByteSpan bytes, std::span<const int> fds) {
   // sendmsg only reads; iovec knows no const.
-  Message message(const_cast<std::byte*>(bytes.data()), bytes.size());
+  Message message(const_cast<std::byte*>(bytes.data()), bytes.size(), fds.size());
   cmsghdr* header = CMSG_FIRSTHDR(&message.header);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  header->cmsg_len = CMSG_LEN(fds.size_bytes());
+  std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   ssize_t sent;
   do {
     sent = sendmsg(socket, &message.header, MSG_NOSIGNAL);
@@ -41,19 +41,24 @@ bool SendDescriptor(int socket, ByteSpan bytes, int fd) {
   return sent == static_cast<ssize_t>(bytes.size());
 }
 
-FileDescriptor ReceiveDescriptor(int socket, MutableByteSpan bytes, int flags) {
-  Message message(bytes.data(), bytes.size());
+std::vector<FileDescriptor> ReceiveDescriptors(int socket, MutableByteSpan bytes, int flags) {
+  Message message(bytes.data(), bytes.size(), kMostDescriptors);
   ssize_t got;
   do {
     got = recvmsg(socket, &message.header, MSG_CMSG_CLOEXEC | flags);
   } while (got < 0 && errno == EINTR);
+  std::vector<FileDescriptor> received;
   const cmsghdr* header = got >= 0 ? CMSG_FIRSTHDR(&message.header) : nullptr;
   if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
-    return FileDescriptor();
+    return received;
   }
-  int fd = -1;
-  std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return FileDescriptor(fd);
+  const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (size_t i = 0; i < count; ++i) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+    received.emplace_back(fd);
+  }
+  return received;
 }
 
 }  // namespace firn

@@ -38,7 +38,7 @@ struct Guarded<Reply, kName> {
   }
 };
 
-void HandleInit(void*, fuse_conn_info* connection) {
+void HandleInit(void* userdata, fuse_conn_info* connection) {
   // No READDIRPLUS_AUTO: what lists a directory of an environment looks at its entries next. No
   // AUTO_INVAL_DATA: no file changes behind the kernel's back.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_AUTO_INVAL_DATA);
@@ -46,6 +46,9 @@ void HandleInit(void*, fuse_conn_info* connection) {
       connection->capable &
       (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
        FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT);
+  if (!static_cast<const Dispatcher*>(userdata)->readdirplus()) {
+    connection->want &= ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS);
+  }
   // As the mount options have it.
   connection->max_read = kMaxReadLength;
   connection->max_background = kMaxBackground;

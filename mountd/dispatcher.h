@@ -11,9 +11,12 @@ namespace firn {
 // What every request of a session sees; libfuse's "userdata". Thread-safe.
 class Dispatcher {
  public:
-  explicit Dispatcher(const Tree& tree) : tree_(tree) {}
+  // `readdirplus`: may the kernel learn of files by listing their directory?
+  explicit Dispatcher(const Tree& tree, bool readdirplus = true)
+      : tree_(tree), readdirplus_(readdirplus) {}
 
   const Tree& tree() const { return tree_; }
+  bool readdirplus() const { return readdirplus_; }
   const ErrorCounters& errors() const { return errors_; }
 
   // The errno value to answer with for the exception being handled, which is counted and logged.
@@ -27,6 +30,7 @@ class Dispatcher {
   void Log(const char* operation, NodeId node, const char* what);
 
   const Tree& tree_;
+  const bool readdirplus_;
   ErrorCounters errors_;
   RateLimiter log_limiter_{20, std::chrono::seconds(10)};
 };

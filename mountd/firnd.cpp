@@ -8,6 +8,7 @@
 #include "firn_version.h"
 #include "format/error.h"
 #include "mountd/daemon.h"
+#include "mountd/pusher.h"
 
 namespace firn {
 namespace {
@@ -28,6 +29,7 @@ struct CommandLine {
   std::vector<std::string> arguments;  // IMAGE unless it comes as a descriptor, then MOUNTPOINT
   DaemonOptions options;
   ViewChoice view = ViewChoice::kAuto;
+  PusherOptions push;
 };
 
 void AddOptions(CLI::App& app, CommandLine& line) {
@@ -58,9 +60,28 @@ void AddOptions(CLI::App& app, CommandLine& line) {
   app.add_option("--fuse-fd", options.fuse_fd, "Serve this FUSE mount instead of mounting")
       ->check(CLI::NonNegativeNumber)
       ->option_text("N");
+  app.add_flag("!--no-prefetch", options.prefetch, "Leave the image's profile alone");
+  app.add_option("--record-fd", options.record_fd,
+                 "Record what is done with the image, and write the profile here at the end")
+      ->check(CLI::NonNegativeNumber)
+      ->option_text("N");
+  app.add_option("--root-fd", options.root_fd, "Root of the mount of --fuse-fd, to prefetch")
+      ->check(CLI::NonNegativeNumber)
+      ->option_text("N");
+  app.add_option("--user-namespace-fd", options.user_namespace_fd, "User namespace of that mount")
+      ->check(CLI::NonNegativeNumber)
+      ->option_text("N");
   app.add_option("--ready-fd", options.ready_fd, "Tell readiness on this descriptor")
       ->check(CLI::NonNegativeNumber)
       ->option_text("N");
+}
+
+// How firnd starts itself as its pusher; nobody else has use for it.
+void AddPusherOptions(CLI::App& app, PusherOptions& push) {
+  app.add_option("--push-root-fd", push.root_fd)->group("");
+  app.add_option("--push-state-fd", push.state_fd)->group("");
+  app.add_option("--push-user-namespace-fd", push.user_namespace_fd)->group("");
+  app.add_flag("--push-above-image", push.above_image)->group("");
 }
 
 Error UsageError(const std::string& message) {
@@ -94,8 +115,14 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "firnd " FIRN_VERSION);
   app.footer(kFooter);
   AddOptions(app, line);
+  AddPusherOptions(app, line.push);
   try {
     app.parse(argc, argv);
+    if (line.push.root_fd >= 0) {
+      line.push.image_fd = line.options.image_fd;
+      line.push.threads = line.options.threads;
+      return RunPusher(line.push);
+    }
     return RunDaemon(Checked(line));
   } catch (const CLI::Success& success) {
     return app.exit(success);

@@ -177,12 +177,12 @@ FileDescriptor MountThroughFusermount(const std::string& target, const FuseMount
       theirs.get());
   if (result.exit_code != 0) throw FusermountError(result, target);
   std::array<std::byte, 1> byte{};
-  FileDescriptor fuse = ReceiveDescriptor(ours.get(), byte, MSG_DONTWAIT);
-  if (!fuse.valid()) {
+  std::vector<FileDescriptor> received = ReceiveDescriptors(ours.get(), byte, MSG_DONTWAIT);
+  if (received.empty()) {
     throw Error(ErrorKind::kSystem, "expected a descriptor from fusermount3, found none")
         .WithPath(target);
   }
-  return fuse;
+  return std::move(received.front());
 }
 
 bool UnmountTarget(const std::string& target, UnmountMode mode) {

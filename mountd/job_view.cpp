@@ -99,21 +99,33 @@ void PlaceView(const std::string& fuse_mount, const std::string& target, const J
   }
 }
 
+// The pusher, outside of the job's namespaces, reaches the mount through these.
+void OpenForPrefetch(const std::string& fuse_mount, const LaunchOptions& options, JobMount& job) {
+  if (!options.prefetch || options.record_fd >= 0) return;
+  job.root = FileDescriptor(open(fuse_mount.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (InUserNamespace()) {
+    job.user_namespace = FileDescriptor(open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
+  }
+}
+
 void ShowImage(size_t index, const JobImage& image, const std::string& target,
                const LaunchOptions& options, OutsideLauncher& launcher) {
   // Opened here, as the kernel lets a descriptor be mounted only in the user namespace in which it
   // was opened. Closed as soon as firnd has it: were it the last one, who reads from the mount
   // would wait for ever.
-  FileDescriptor fuse = OpenFuseDevice();
+  JobMount job;
+  job.fuse = OpenFuseDevice();
   const FuseMountOptions mount_options{image.name, /*allow_other=*/true};
   if (options.view == ViewKind::kDirect) {
-    MountFuse(fuse.get(), target, mount_options);
-    launcher.Start(index, fuse);
+    MountFuse(job.fuse.get(), target, mount_options);
+    OpenForPrefetch(target, options, job);
+    launcher.Start(index, job);
     return;
   }
-  const Scaffold scaffold(fuse, target, mount_options);
-  launcher.Start(index, fuse);
-  fuse.Close();
+  const Scaffold scaffold(job.fuse, target, mount_options);
+  OpenForPrefetch(scaffold.path(), options, job);
+  launcher.Start(index, job);
+  job = {};
   PlaceView(scaffold.path(), target, image, options);
 }
 
@@ -144,12 +156,11 @@ bool IsInPath(const std::string& program) {
   return false;
 }
 
-SessionAddress LaunchFor(const JobImage& image, const FileDescriptor& fuse,
-                         const LaunchOptions& options) {
+SessionAddress LaunchFor(const JobImage& image, const JobMount& job, const LaunchOptions& options) {
   LaunchOptions launch = options;
   launch.foreign = image.foreign;
   launch.view = options.view.value_or(ViewKind::kOverlay);
-  return LaunchSessionOn(fuse, image.fd, image.name, image.prefix, launch);
+  return LaunchSessionOn(job, image.fd, image.name, image.prefix, launch);
 }
 
 }  // namespace
@@ -166,9 +177,8 @@ void CheckPrefixes(const std::vector<JobImage>& images) {
 void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& options) {
   CheckPrefixes(images);
   const WorkingDirectory working_directory;
-  OutsideLauncher launcher([&](size_t index, const FileDescriptor& fuse) {
-    return LaunchFor(images[index], fuse, options);
-  });
+  OutsideLauncher launcher(
+      [&](size_t index, const JobMount& job) { return LaunchFor(images[index], job, options); });
   EnterJobNamespace();
 
   PrefixPlacer placer;

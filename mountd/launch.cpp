@@ -23,6 +23,8 @@ std::vector<std::string> CommonArguments(const FileDescriptor& image, const std:
   if (options.cache_bytes != 0)
     argv.push_back("--cache-size=" + std::to_string(options.cache_bytes));
   if (options.threads != 0) argv.push_back("--threads=" + std::to_string(options.threads));
+  if (!options.prefetch) argv.emplace_back("--no-prefetch");
+  if (options.record_fd >= 0) argv.push_back("--record-fd=" + std::to_string(options.record_fd));
   if (!options.log_file.empty()) argv.push_back("--log-file=" + options.log_file);
   return argv;
 }
@@ -65,14 +67,23 @@ SessionAddress LaunchSession(const FileDescriptor& image, const std::string& ima
   return Start(argv, {image.get()}, std::move(ready));
 }
 
-SessionAddress LaunchSessionOn(const FileDescriptor& fuse, const FileDescriptor& image,
+SessionAddress LaunchSessionOn(const JobMount& job, const FileDescriptor& image,
                                const std::string& image_name, const std::string& shown_at,
                                const LaunchOptions& options) {
   Pipe ready = MakePipe();
   std::vector<std::string> argv = CommonArguments(image, image_name, ready, options);
-  argv.push_back("--fuse-fd=" + std::to_string(fuse.get()));
+  std::vector<int> inherited = {image.get()};
+  const auto give = [&](const char* option, int fd) {
+    if (fd < 0) return;
+    argv.push_back(option + std::to_string(fd));
+    inherited.push_back(fd);
+  };
+  give("--fuse-fd=", job.fuse.get());
+  give("--root-fd=", job.root.get());
+  give("--user-namespace-fd=", job.user_namespace.get());
+  if (options.record_fd >= 0) inherited.push_back(options.record_fd);
   argv.insert(argv.end(), {"--", shown_at});
-  return Start(argv, {image.get(), fuse.get()}, std::move(ready));
+  return Start(argv, std::move(inherited), std::move(ready));
 }
 
 }  // namespace firn

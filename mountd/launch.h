@@ -17,6 +17,15 @@ struct LaunchOptions {
   size_t cache_bytes = 0;        // of decoded blocks; 0: firnd's default
   unsigned threads = 0;          // that serve; 0: firnd's default
   std::string log_file;          // empty: syslog
+  bool prefetch = true;          // do what the image's profile says
+  int record_fd = -1;            // a pipe that gets the profile of what is done, at the end
+};
+
+// A FUSE mount that the caller made, in its own namespaces.
+struct JobMount {
+  FileDescriptor fuse;            // the session
+  FileDescriptor root;            // the mount's root (O_PATH), for the prefetch; may be invalid
+  FileDescriptor user_namespace;  // in which the mount was made; invalid for firnd's own
 };
 
 // Starts a firnd in the background that mounts the image at the directory `mount_point` and serves
@@ -27,16 +36,16 @@ struct LaunchOptions {
 SessionAddress LaunchSession(const FileDescriptor& image, const std::string& image_name,
                              const std::string& mount_point, const LaunchOptions& options);
 
-// The same for a FUSE mount that the caller made (MountFuse): firnd serves `fuse`, ready once the
-// kernel's first request (INIT) is answered, ignores SIGTERM, SIGINT and SIGHUP, and exits when
+// The same for a FUSE mount that the caller made (MountFuse): firnd serves `job.fuse`, ready once
+// the kernel's first request (INIT) is answered, ignores SIGTERM, SIGINT and SIGHUP, and exits when
 // the last mount of it is gone. `options.view` must be given: with kOverlay the FUSE root holds
 // kImageDirectory (for PlaceOverlayView), with kDirect it is the image's root.
 // `shown_at` is where the job sees it (the prefix), for status only.
 //
 // firnd stays in the caller's namespaces: call it from a process that is not in the job's, or the
-// namespace's mounts would live as long as firnd. The caller must close its copy of `fuse` before
+// namespace's mounts would live as long as firnd. The caller must close its copy of `job` before
 // the last mount goes.
-SessionAddress LaunchSessionOn(const FileDescriptor& fuse, const FileDescriptor& image,
+SessionAddress LaunchSessionOn(const JobMount& job, const FileDescriptor& image,
                                const std::string& image_name, const std::string& shown_at,
                                const LaunchOptions& options);
 

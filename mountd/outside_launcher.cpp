@@ -22,19 +22,37 @@ namespace {
 
 constexpr size_t kMaxReply = 64 * 1024;
 
-struct Request {
+// What is sent, with the descriptors of the mount in JobMount's order.
+struct RequestHeader {
   size_t index = 0;
-  FileDescriptor fuse;
+  bool has_root = false;
 };
 
-bool SendRequest(int socket, size_t index, int fuse) {
-  return SendDescriptor(socket, std::as_bytes(std::span(&index, 1)), fuse);
+struct Request {
+  RequestHeader header;
+  JobMount mount;
+};
+
+bool SendRequest(int socket, size_t index, const JobMount& mount) {
+  const RequestHeader header{index, mount.root.valid()};
+  std::vector<int> fds = {mount.fuse.get()};
+  for (const FileDescriptor* fd : {&mount.root, &mount.user_namespace}) {
+    if (fd->valid()) fds.push_back(fd->get());
+  }
+  return SendDescriptors(socket, std::as_bytes(std::span(&header, 1)), fds);
 }
 
 // False at the end: the caller has closed its socket.
 bool ReceiveRequest(int socket, Request& request) {
-  request.fuse = ReceiveDescriptor(socket, std::as_writable_bytes(std::span(&request.index, 1)), 0);
-  return request.fuse.valid();
+  std::vector<FileDescriptor> fds =
+      ReceiveDescriptors(socket, std::as_writable_bytes(std::span(&request.header, 1)), 0);
+  request.mount = {};
+  if (fds.empty()) return false;
+  auto next = fds.begin();
+  request.mount.fuse = std::move(*next++);
+  if (request.header.has_root && next != fds.end()) request.mount.root = std::move(*next++);
+  if (next != fds.end()) request.mount.user_namespace = std::move(*next++);
+  return true;
 }
 
 // firnd must hold nothing of the job's but what it is given: a pipe that it kept open would never
@@ -78,9 +96,9 @@ OutsideLauncher::~OutsideLauncher() {
   }
 }
 
-SessionAddress OutsideLauncher::Start(size_t index, const FileDescriptor& fuse) {
+SessionAddress OutsideLauncher::Start(size_t index, const JobMount& mount) {
   std::string reply;
-  if (SendRequest(socket_.get(), index, fuse.get())) {
+  if (SendRequest(socket_.get(), index, mount)) {
     reply.resize(kMaxReply);
     ssize_t got;
     do {
@@ -100,13 +118,13 @@ void OutsideLauncher::Serve(const FileDescriptor& socket, const Launch& launch) 
   for (Request request; ReceiveRequest(socket.get(), request);) {
     std::string reply;
     try {
-      reply = FormatReady(launch(request.index, request.fuse));
+      reply = FormatReady(launch(request.header.index, request.mount));
     } catch (const Error& error) {
       reply = FormatFailure(error);
     } catch (const std::exception& error) {
       reply = FormatFailure(Error(ErrorKind::kInternal, error.what()));
     }
-    request.fuse.Close();
+    request.mount = {};
     send(socket.get(), reply.data(), reply.size(), MSG_NOSIGNAL);
   }
   // Not exit(): buffers and handlers are the caller's.

@@ -6,7 +6,7 @@
 #include <functional>
 
 #include "format/file.h"
-#include "mountd/readiness.h"
+#include "mountd/launch.h"
 
 namespace firn {
 
@@ -18,8 +18,8 @@ namespace firn {
 // left. Needs a process with one thread.
 class OutsideLauncher {
  public:
-  // Starts the session of image `index` on the descriptor; runs in the helper.
-  using Launch = std::function<SessionAddress(size_t index, const FileDescriptor& fuse)>;
+  // Starts the session of image `index` on the mount; runs in the helper.
+  using Launch = std::function<SessionAddress(size_t index, const JobMount& mount)>;
 
   explicit OutsideLauncher(Launch launch);
   ~OutsideLauncher();
@@ -27,7 +27,7 @@ class OutsideLauncher {
   OutsideLauncher& operator=(const OutsideLauncher&) = delete;
 
   // Returns once `launch` has returned in the helper; throws what it threw, or kNoReply.
-  SessionAddress Start(size_t index, const FileDescriptor& fuse);
+  SessionAddress Start(size_t index, const JobMount& mount);
 
  private:
   [[noreturn]] static void Serve(const FileDescriptor& socket, const Launch& launch);

@@ -124,7 +124,9 @@ bool RuntimeDirectory::Hold() const {
 }
 
 void RuntimeDirectory::RemoveIfUnused() const {
-  if (flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) rmdir(path_.c_str());
+  if (flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) return;
+  rmdir(path_.c_str());
+  flock(fd_.get(), LOCK_UN);
 }
 
 std::vector<RuntimeDirectory> RuntimeDirectory::FindAll() {

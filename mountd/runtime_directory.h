@@ -32,8 +32,8 @@ class RuntimeDirectory {
   // A path of an entry that is short enough for a socket's address, however long path() is.
   std::string ShortPathOf(const std::string& name) const;
 
-  // Removes the directory if it is empty and nobody else that made it holds it. For one that
-  // MakeOwn or MakeAt gave; nothing may be put into it afterwards.
+  // Removes the directory if it is empty and nobody else that made it holds it. Nothing may be put
+  // into it afterwards.
   void RemoveIfUnused() const;
 
  private:

@@ -29,6 +29,35 @@ std::string Refusal(const std::string& message) {
 constexpr std::string_view kKindNames[kBlockKinds] = {"data", "fragment", "metadata", "block_map",
                                                       "page"};
 
+std::string_view NameOf(PrefetchStage stage) {
+  switch (stage) {
+    case PrefetchStage::kOff:
+      return "off";
+    case PrefetchStage::kRunning:
+      return "running";
+    case PrefetchStage::kDone:
+      return "done";
+    case PrefetchStage::kOutOfMemory:
+      return "stopped: memory is short";
+    case PrefetchStage::kLimit:
+      return "stopped: limit reached";
+    case PrefetchStage::kFailed:
+      return "failed";
+  }
+  return "off";
+}
+
+PrefetchStatus StatusOf(const PrefetchState& state) {
+  PrefetchStatus status;
+  status.stage = NameOf(state.stage.load());
+  status.steps = state.steps.load();
+  status.done = state.done.load();
+  status.missing = state.missing.load();
+  status.failed = state.failed.load();
+  status.bytes = state.bytes.load();
+  return status;
+}
+
 }  // namespace
 
 SignalSource::SignalSource() {
@@ -53,13 +82,16 @@ ServiceLoop::ServiceLoop(Parts parts)
 void ServiceLoop::Run() {
   std::vector<pollfd> set;
   for (;;) {
-    set = {{parts_.signals.fd(), POLLIN, 0}, {parts_.attachment.session().ended_fd(), POLLIN, 0}};
+    set = {{parts_.signals.fd(), POLLIN, 0},
+           {parts_.attachment.session().ended_fd(), POLLIN, 0},
+           {parts_.prefetch.ended_fd(), POLLIN, 0}};
     control_.AppendPollSet(set);
     if (poll(set.data(), set.size(), control_.PollTimeout(ControlServer::Clock::now())) < 0 &&
         errno != EINTR) {
       throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
     }
     if (set[1].revents != 0) return;
+    if (set[2].revents != 0) parts_.prefetch.Reap();
     if (set[0].revents != 0 && HandleSignals()) return;
     control_.Handle(set, ControlServer::Clock::now());
   }
@@ -73,6 +105,7 @@ bool ServiceLoop::HandleSignals() {
       return true;
     }
     LogInfo("{}: unmounting {}", strsignal(number), parts_.shown_at);
+    parts_.prefetch.Stop();
     switch (parts_.attachment.Unmount()) {
       case Attachment::Unmounted::kGone:
         break;
@@ -92,7 +125,11 @@ std::string ServiceLoop::Answer(std::string_view request) const {
   const json message = json::parse(request, nullptr, /*allow_exceptions=*/false);
   if (!message.is_object()) return Refusal("expected a JSON object");
   const auto op = message.find("op");
-  if (op == message.end() || *op != "status") return Refusal("expected an op: status");
+  if (op != message.end() && *op == "stop_prefetch") {
+    parts_.prefetch.Stop();
+  } else if (op == message.end() || *op != "status") {
+    return Refusal("expected an op: status or stop_prefetch");
+  }
   return JsonLine(ToJson(Status()));
 }
 
@@ -132,6 +169,7 @@ SessionStatus ServiceLoop::Status() const {
   status.cache_bytes = cache.bytes;
   status.cache_capacity = cache.capacity;
   status.bytes_read = image.bytes_read();
+  status.prefetch = StatusOf(parts_.prefetch.state());
   status.errors = {{"damaged", session.errors().damaged.load()},
                    {"memory", session.errors().memory.load()},
                    {"other", session.errors().other.load()}};

@@ -32,6 +32,7 @@ class ServiceLoop {
     const Image& image;
     const BlockCache& cache;
     Attachment& attachment;
+    Prefetch& prefetch;
     const SignalSource& signals;
     std::string shown_at;  // the mount point; of a job, where it sees the image
     bool is_job = false;   // then signals are ignored: a job's own handlers may still need files

@@ -1,5 +1,6 @@
 #include "mountd/session.h"
 
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -82,8 +83,10 @@ unsigned DefaultThreadCount() {
   return static_cast<unsigned>(std::clamp(cpus, 2, 16));
 }
 
-Session::Session(const Tree& tree, FileDescriptor fuse, unsigned threads)
-    : dispatcher_(tree), thread_count_(threads), ended_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Session::Session(const Tree& tree, FileDescriptor fuse, const ServeOptions& options)
+    : dispatcher_(tree, options.recorder == nullptr),
+      options_(options),
+      ended_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!ended_.valid()) throw SystemError(ErrorKind::kInternal, errno, "cannot make an eventfd");
   fuse_set_log_func(ForwardLog);
   Arguments arguments;
@@ -109,7 +112,7 @@ void Session::Start() {
   running_ = 1;
   const auto leave = [this](void*) { LeaveRunning(); };
   const std::unique_ptr<void, decltype(leave)> self(this, leave);
-  for (unsigned i = 0; i < thread_count_; ++i) {
+  for (unsigned i = 0; i < options_.threads; ++i) {
     const std::lock_guard lock(mutex_);
     threads_.emplace_back([this] { Serve(); });
     ++running_;
@@ -140,9 +143,25 @@ bool Session::ServeOne(Buffer& buffer) {
     if (got < 0) LogError("cannot read requests from /dev/fuse: {}", strerror(-got));
     return false;
   }
-  requests_.Count({static_cast<const std::byte*>(buffer.get()->mem), static_cast<size_t>(got)});
+  const ByteSpan request(static_cast<const std::byte*>(buffer.get()->mem),
+                         static_cast<size_t>(got));
+  requests_.Count(request);
+  if (options_.recorder != nullptr) options_.recorder->Observe(request);
+  const bool is_waited_for = options_.prefetch != nullptr && !IsOfPusher(request);
+  if (is_waited_for) options_.prefetch->waiting.fetch_add(1, std::memory_order_relaxed);
   fuse_session_process_buf(session_.get(), buffer.get());
+  if (is_waited_for) options_.prefetch->waiting.fetch_sub(1, std::memory_order_relaxed);
   return true;
+}
+
+bool Session::IsOfPusher(ByteSpan request) const {
+  fuse_in_header header;
+  if (request.size() < sizeof header) return false;
+  std::memcpy(&header, request.data(), sizeof header);
+  const auto& threads = options_.prefetch->threads;
+  return std::any_of(threads.begin(), threads.end(), [&](const std::atomic<int32_t>& thread) {
+    return thread.load(std::memory_order_relaxed) == static_cast<int32_t>(header.pid);
+  });
 }
 
 void Session::Stop() {

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "format/file.h"
+#include "mountd/access_recorder.h"
 #include "mountd/dispatcher.h"
 #include "mountd/opcode_counters.h"
+#include "mountd/prefetch_state.h"
 #include "mountd/tree.h"
 
 namespace firn {
@@ -19,12 +21,18 @@ namespace firn {
 // How many threads serve where nobody says: what the process may run on, from 2 to 16.
 unsigned DefaultThreadCount();
 
+struct ServeOptions {
+  unsigned threads = 2;
+  AccessRecorder* recorder = nullptr;  // notes every request; then READDIRPLUS is not offered
+  PrefetchState* prefetch = nullptr;   // where requests of others than the pusher are counted
+};
+
 // Serves one FUSE superblock, from a descriptor of /dev/fuse that is mounted already. Every
 // request is counted where it is read.
 class Session {
  public:
-  // `tree` outlives the session.
-  Session(const Tree& tree, FileDescriptor fuse, unsigned threads);
+  // `tree` and what `options` point to outlive the session.
+  Session(const Tree& tree, FileDescriptor fuse, const ServeOptions& options);
   // Stop()s.
   ~Session();
   Session(const Session&) = delete;
@@ -43,7 +51,7 @@ class Session {
   // ENOTCONN from the destructor on. From one thread only.
   void Stop();
 
-  unsigned thread_count() const { return thread_count_; }
+  unsigned thread_count() const { return options_.threads; }
   const OpcodeCounters& requests() const { return requests_; }
   const ErrorCounters& errors() const { return dispatcher_.errors(); }
 
@@ -54,13 +62,14 @@ class Session {
   void LeaveRunning();
   // False at the end of the connection.
   bool ServeOne(Buffer& buffer);
+  bool IsOfPusher(ByteSpan request) const;
 
   struct DestroySession {
     void operator()(fuse_session* session) const;
   };
 
   Dispatcher dispatcher_;
-  const unsigned thread_count_;
+  const ServeOptions options_;
   FileDescriptor ended_;
   OpcodeCounters requests_;
   std::unique_ptr<fuse_session, DestroySession> session_;

@@ -44,6 +44,13 @@ json ToJson(const SessionStatus& status) {
             {"bytes", status.cache_bytes},
             {"capacity", status.cache_capacity}}},
           {"bytes_read", status.bytes_read},
+          {"prefetch",
+           {{"stage", status.prefetch.stage},
+            {"steps", status.prefetch.steps},
+            {"done", status.prefetch.done},
+            {"missing", status.prefetch.missing},
+            {"failed", status.prefetch.failed},
+            {"bytes", status.prefetch.bytes}}},
           {"errors", status.errors}};
 }
 
@@ -76,6 +83,14 @@ SessionStatus SessionStatusFrom(const json& object) {
       Take(object["cache"], "capacity", status.cache_capacity);
     }
     Take(object, "bytes_read", status.bytes_read);
+    if (object.contains("prefetch")) {
+      Take(object["prefetch"], "stage", status.prefetch.stage);
+      Take(object["prefetch"], "steps", status.prefetch.steps);
+      Take(object["prefetch"], "done", status.prefetch.done);
+      Take(object["prefetch"], "missing", status.prefetch.missing);
+      Take(object["prefetch"], "failed", status.prefetch.failed);
+      Take(object["prefetch"], "bytes", status.prefetch.bytes);
+    }
     Take(object, "errors", status.errors);
   } catch (const json::exception& error) {
     throw Error(ErrorKind::kNoReply,

@@ -10,6 +10,16 @@
 
 namespace firn {
 
+// How far the prefetch of the image's profile has come.
+struct PrefetchStatus {
+  std::string stage = "off";
+  uint64_t steps = 0;    // that the profile has
+  uint64_t done = 0;     // of them
+  uint64_t missing = 0;  // paths that the image has not
+  uint64_t failed = 0;   // steps that failed
+  uint64_t bytes = 0;    // of files, that the kernel was made to read
+};
+
 // What a session tells of itself. Counts are since its start; bytes are bytes, times seconds.
 struct SessionStatus {
   std::string image;  // path
@@ -35,7 +45,8 @@ struct SessionStatus {
   uint64_t cache_hits = 0;
   uint64_t cache_bytes = 0;
   uint64_t cache_capacity = 0;
-  uint64_t bytes_read = 0;                 // from the image file
+  uint64_t bytes_read = 0;  // from the image file
+  PrefetchStatus prefetch;
   std::map<std::string, uint64_t> errors;  // requests answered with EIO or ENOMEM, by cause
 };
 

@@ -1,0 +1,126 @@
+#include "mountd/access_recorder.h"
+
+#include <linux/fuse.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "mountd/view.h"
+
+namespace firn {
+namespace {
+
+constexpr size_t kMostEvents = 1'000'000;
+
+// Paths of the nodes that lookups have led to.
+class NodePaths {
+ public:
+  explicit NodePaths(const Tree& tree) : tree_(tree) {
+    paths_.emplace(tree.NodeOf(tree.image().root()), ".");
+  }
+
+  // Nothing for a node that nobody looked up, and for what lies above the image.
+  std::optional<std::string> PathOf(NodeId node) const {
+    const auto found = paths_.find(node);
+    if (found == paths_.end()) return std::nullopt;
+    return found->second;
+  }
+
+  // The path of `name` in the directory, and whether it is there; a node that is found gets it.
+  struct Found {
+    std::string path;
+    bool exists = false;
+  };
+  std::optional<Found> LookUp(NodeId directory, const std::string& name) {
+    const std::optional<std::string> above = PathOf(directory);
+    if (!above) return std::nullopt;
+    Found found{*above == "." ? name : *above + "/" + name};
+    const std::optional<InodeNumber> inode = tree_.image().Lookup(tree_.GetInode(directory), name);
+    found.exists = inode.has_value();
+    if (inode) paths_.emplace(tree_.NodeOf(*inode), found.path);
+    return found;
+  }
+
+ private:
+  const Tree& tree_;
+  std::map<NodeId, std::string> paths_;
+};
+
+template <typename T>
+bool Load(ByteSpan bytes, size_t at, T& value) {
+  if (bytes.size() < at + sizeof value) return false;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return true;
+}
+
+// The kernel reads a file in requests of its read-ahead's size.
+bool JoinsLast(const ProfileEntry& next, std::vector<ProfileEntry>& entries) {
+  if (entries.empty() || next.action != ProfileAction::kRead) return false;
+  ProfileEntry& last = entries.back();
+  if (last.action != ProfileAction::kRead || last.path != next.path ||
+      last.offset + last.length != next.offset) {
+    return false;
+  }
+  last.length += next.length;
+  return true;
+}
+
+}  // namespace
+
+void AccessRecorder::Observe(ByteSpan request) {
+  fuse_in_header header;
+  if (!Load(request, 0, header)) return;
+  Event event{.action = ProfileAction::kLookup, .node = header.nodeid, .name = {}};
+  if (header.opcode == FUSE_LOOKUP) {
+    const char* const name = reinterpret_cast<const char*>(request.data()) + sizeof header;
+    event.name.assign(name, strnlen(name, request.size() - sizeof header));
+  } else if (header.opcode == FUSE_READDIR) {
+    event.action = ProfileAction::kList;
+  } else if (header.opcode == FUSE_READ) {
+    fuse_read_in read;
+    if (!Load(request, sizeof header, read)) return;
+    event.action = ProfileAction::kRead;
+    event.offset = read.offset;
+    event.length = read.size;
+  } else {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  if (events_.size() < kMostEvents) events_.push_back(std::move(event));
+}
+
+Profile AccessRecorder::MakeProfile(const Tree& tree) const {
+  const std::lock_guard lock(mutex_);
+  NodePaths paths(tree);
+  std::vector<ProfileEntry> entries;
+  for (const Event& event : events_) {
+    if (tree.IsAboveImage(event.node)) continue;
+    ProfileEntry entry;
+    entry.action = event.action;
+    if (event.action == ProfileAction::kLookup) {
+      const auto found = paths.LookUp(event.node, event.name);
+      if (!found) continue;
+      entry.path = found->path;
+      if (!found->exists) entry.action = ProfileAction::kMiss;
+    } else {
+      const auto path = paths.PathOf(event.node);
+      if (!path) continue;
+      entry.path = *path;
+    }
+    if (event.action == ProfileAction::kRead) {
+      // Requests are of whole pages, also behind the end of a file.
+      const uint64_t size = tree.GetInode(event.node).size;
+      if (event.offset >= size) continue;
+      entry.offset = event.offset;
+      entry.length = std::min(event.length, size - event.offset);
+    }
+    if (!JoinsLast(entry, entries)) entries.push_back(std::move(entry));
+  }
+  const Profile recorded(std::move(entries));
+  return Profile::Merge({&recorded, 1});
+}
+
+}  // namespace firn
