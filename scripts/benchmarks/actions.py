@@ -10,6 +10,7 @@ from benchmarks import programs, trees
 from benchmarks.host_files import HostFiles
 
 MIB = 1 << 20
+LONGEST_NAMES = 4000
 
 
 class Command:
@@ -117,19 +118,21 @@ class RandomRead:
     def prepare(self, tree):
         if programs.find("fio") is None:
             raise programs.BenchError("fio is not on PATH: apt-get install fio")
-        # fio takes a colon for the end of a name.
-        self._files = [path for path, size in trees.largest_files(tree, self._total)
-                       if size >= self._block and ":" not in path]
+        # fio takes a colon for the end of a name, and 4 KiB of names at most.
+        for path, size in trees.largest_files(tree, self._total):
+            if (size >= self._block and ":" not in path
+                    and len(":".join([*self._files, path])) < LONGEST_NAMES):
+                self._files.append(path)
         if not self._files:
             raise programs.BenchError(f"no file in {tree} is as large as {self._block} bytes")
         self.host_files = HostFiles.of_command(self._command(tree), tree)
 
     def _command(self, root):
-        names = ":".join(os.path.join(root, path) for path in self._files)
+        names = ":".join(self._files)
         share = -(-self._operations // self._threads) * self._block
-        return ["fio", "--name=random", f"--filename={names}", "--rw=randread", "--readonly",
-                f"--bs={self._block}", f"--numjobs={self._threads}", "--thread",
-                f"--io_size={share}", "--ioengine=psync", "--invalidate=0", "--fadvise_hint=0",
+        return ["fio", "--name=random", f"--directory={root}", f"--filename={names}",
+                "--rw=randread", "--readonly", "--thread", f"--bs={self._block}",
+                f"--numjobs={self._threads}", f"--io_size={share}", "--ioengine=psync", "--invalidate=0", "--fadvise_hint=0",
                 "--norandommap", "--randrepeat=1", "--randseed=1", "--file_service_type=random",
                 "--output-format=json"]
 
@@ -140,3 +143,29 @@ class RandomRead:
         operations = sum(job["read"]["total_ios"] for job in jobs)
         milliseconds = max(job["read"]["runtime"] for job in jobs)
         return operations / max(milliseconds, 1) * 1000
+
+
+class Replay:
+    """Seconds in which processes, all at once, do what a profile says; no interpreter's time is in
+    it. record(): makes the profile, gives its path."""
+
+    def __init__(self, count, record):
+        self._count, self._record = count, record
+        self._program = programs.build_directory() / "scripts/benchmarks/firn_replay_profile"
+        self._profile = None
+        self.host_files = HostFiles()
+
+    def prepare(self, tree):
+        if not self._program.exists():
+            raise programs.BenchError(f"no {self._program}: build it (target firn_replay_profile)")
+        self._profile = self._record(tree)
+        self.host_files = HostFiles.of_programs([self._program]) + HostFiles([self._profile])
+
+    def run(self, root):
+        text = programs.output_of([self._program, self._profile, root, self._count])
+        done = json.loads(text)
+        # A tree that lacks what was recorded would be quicker than the others.
+        if done["not_as_recorded"] > 0.01 * done["entries"]:
+            raise programs.BenchError(f"{done['not_as_recorded']} of {done['entries']} entries of "
+                                      "the profile are not as they were recorded")
+        return done["seconds"]

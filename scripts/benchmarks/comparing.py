@@ -22,23 +22,24 @@ def listing(settings):
     return "\n".join(lines)
 
 
-def chosen_peers(arguments, with_profile):
+def chosen_peers(names, with_profile):
     kinds = peer_kinds(with_profile)
-    if arguments.peers is None:
+    if names is None:
         return kinds
-    unknown = set(arguments.peers) - {kind.slug for kind in kinds}
+    known = [kind.slug for kind in peer_kinds(True)]
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        raise programs.BenchError(f"no peer is called {', '.join(sorted(unknown))}; there are: "
-                                  + ", ".join(kind.slug for kind in kinds))
-    return [kind for kind in kinds if kind.slug in arguments.peers]
+        raise programs.BenchError(f"no peer is called {', '.join(unknown)}; there are: "
+                                  + ", ".join(known))
+    return [kind for kind in kinds if kind.slug in names]
 
 
 def compare(arguments, settings, work):
     """(results, whether all of Firn's workloads were measured in all rounds)."""
     machine.require_root()
-    with_profile = (firn_peer.can_profile() if arguments.profile is None
+    with_profile = (firn_peer.can_build_with_profile() if arguments.profile is None
                     else arguments.profile == "on")
-    kinds = chosen_peers(arguments, with_profile)
+    kinds = chosen_peers(arguments.peers, with_profile)
     wanted, unknown = workloads.chosen(workloads.all_workloads(settings, work), arguments.only)
     if unknown:
         raise programs.BenchError(f"no workload is called {', '.join(unknown)}; see "
@@ -54,7 +55,7 @@ def compare(arguments, settings, work):
     run = Runner(settings, tree, work, arguments.json)
     run.results["title"] = arguments.title or ("numpy and scipy" if arguments.tree is None
                                                else tree.name)
-    run.results["tree"] = trees.summary(tree)
+    run.results["tree"] = trees.summary(tree, settings.read_bytes)
     _add_peers(run, kinds, settings, arguments, ImageStore(work, trees.fingerprint(tree)))
     for workload in wanted:
         run.add_workload(workload)

@@ -7,11 +7,19 @@ from benchmarks import machine, programs
 from benchmarks.peers import Peer
 
 
-def can_profile():
-    """Whether this build has `firn profile`."""
-    result = subprocess.run([programs.firn_program(), "profile", "--help"], check=False,
+def _help_of(command):
+    """What firn tells of a command; empty where it has none of that name."""
+    result = subprocess.run([programs.firn_program(), command, "--help"], check=False, text=True,
                             capture_output=True, stdin=subprocess.DEVNULL)
-    return result.returncode == 0
+    return result.stdout if result.returncode == 0 else ""
+
+
+def can_record():
+    return bool(_help_of("profile"))
+
+
+def can_build_with_profile():
+    return can_record() and "--profile" in _help_of("build")
 
 
 class Firn(Peer):
@@ -35,6 +43,16 @@ class Firn(Peer):
         return store.get(name, [
             self.firn, "build", tree, "-o", store.path(name), "--force", "--quiet",
             *self.settings.firn_build_options, *options], stamp=self._binary())
+
+    def record(self, tree, store):
+        """The profile of the settings' command: the path of the file."""
+        image = self._build(tree, store, Firn.image_name, [])
+        # The image is shown at its prefix while it is recorded, which is the tree's own path.
+        profile = store.get("tree.profile", [
+            self.firn, "profile", image.path, "-o", store.path("tree.profile"), "--",
+            *self.settings.command_at(tree)],
+            stamp=[*self._binary(), self.settings.firn_build_options])
+        return profile.path
 
     def _binary(self):
         """Changes where firn is built anew."""
@@ -79,18 +97,8 @@ class FirnWithProfile(Firn):
     name, slug = "firn", "firn"
     image_name = "tree-profiled.firn"
 
-    def __init__(self, settings):
-        super().__init__(settings)
-        self.profile = None
-
     def make_image(self, tree, store):
-        unordered = self._build(tree, store, Firn.image_name, [])
-        # The image is shown at its prefix while it is recorded, which is the tree's own path.
-        self.profile = store.get("tree.profile", [
-            self.firn, "profile", unordered.path, "-o", store.path("tree.profile"), "--",
-            *self.settings.command_at(tree)],
-            stamp=[*self._binary(), self.settings.firn_build_options]).path
-        return self._build(tree, store, self.image_name, ["--profile", self.profile])
+        return self._build(tree, store, self.image_name, ["--profile", self.record(tree, store)])
 
 
 class FirnWithoutProfile(Firn):

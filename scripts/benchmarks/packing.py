@@ -46,7 +46,7 @@ def bench(arguments):
         work = pathlib.Path(work)
         tree = (pathlib.Path(arguments.directory).resolve() if arguments.directory
                 else trees.make_default(work / "environment"))
-        size = trees.summary(tree)["bytes"]
+        size = sum(length for _, length in trees.regular_files(tree))
         print(f"{tree}: {size / MIB:.0f} MiB; block size {arguments.block_size}, "
               f"zstd level {arguments.level}, {arguments.jobs} jobs, {arguments.rounds} rounds")
         ours, theirs = Samples("firn build"), Samples("mksquashfs")

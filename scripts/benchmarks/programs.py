@@ -13,6 +13,9 @@ PROJECT = pathlib.Path(__file__).resolve().parent.parent.parent
 # Root's tools are looked for too, whatever PATH the caller has.
 SEARCH_PATH = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
+LONGEST_COMMAND = 120  # letters of it in a message
+LAST_LINES = 3         # of what a program that failed said
+
 
 class BenchError(Exception):
     """What kept something from being measured, as it is told to the user."""
@@ -42,8 +45,11 @@ def environment():
 
 def failure(command, code, errors):
     lines = errors.strip().splitlines()
-    return BenchError(f"{' '.join(map(str, command))} ended with {code}"
-                      + (f": {lines[-1]}" if lines else ""))
+    words = " ".join(map(str, command))
+    if len(words) > LONGEST_COMMAND:
+        words = words[:LONGEST_COMMAND] + "…"
+    return BenchError(f"{words} ended with {code}"
+                      + (": " + " / ".join(lines[-LAST_LINES:]) if lines else ""))
 
 
 def output_of(command):

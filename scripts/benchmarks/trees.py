@@ -9,6 +9,7 @@ import subprocess
 from benchmarks.programs import BenchError
 
 FILES_IN_A_DIRECTORY = 200
+LARGEST_FILES = 64
 DEFAULT_COMMAND = ("{root}/bin/python3 -c 'import numpy, scipy, scipy.linalg, scipy.optimize, "
                    "scipy.sparse, scipy.stats, scipy.signal, scipy.interpolate'")
 
@@ -50,10 +51,11 @@ def regular_files(root):
 
 
 def largest_files(root, total):
-    """The largest files of a tree, [(path below root, bytes)], until they hold `total` bytes."""
+    """The largest files of a tree, [(path below root, bytes)], until they hold `total` bytes. No
+    more than LARGEST_FILES: a tree of small files would be read whole, which is another work."""
     chosen, size = [], 0
     for path, length in sorted(regular_files(root), key=lambda file: (-file[1], file[0])):
-        if size >= total or length == 0:
+        if size >= total or length == 0 or len(chosen) == LARGEST_FILES:
             break
         chosen.append((path, length))
         size += length
@@ -84,6 +86,8 @@ def fingerprint(root):
     return [count, size, newest]
 
 
-def summary(root):
-    files = regular_files(root)
-    return {"path": str(root), "files": len(files), "bytes": sum(size for _, size in files)}
+def summary(root, read_bytes):
+    """What tables tell of a tree; read_bytes: as for largest_files()."""
+    files, largest = regular_files(root), largest_files(root, read_bytes)
+    return {"path": str(root), "files": len(files), "bytes": sum(size for _, size in files),
+            "largest_files": len(largest), "largest_bytes": sum(size for _, size in largest)}

@@ -1,8 +1,10 @@
 """The workloads, by name."""
 
-from benchmarks import actions, measure
+from benchmarks import actions, firn_peer, measure, trees
 from benchmarks.attaching import Attach
+from benchmarks.images import ImageStore
 from benchmarks.memory import ServingMemory
+from benchmarks.programs import BenchError
 
 KIB = 1 << 10
 
@@ -42,6 +44,19 @@ def _commands(settings, work):
                        actions.StatOfEveryFile(work / f"names-{state}"), how)
 
 
+def _replays(settings, work):
+    def record(tree):
+        if not firn_peer.can_record():
+            raise BenchError("this build of Firn records no profiles")
+        store = ImageStore(work, trees.fingerprint(tree))
+        return firn_peer.Firn(settings).record(tree, store)
+
+    for count in (1, 64):
+        yield Workload(f"replay-{count}",
+                       f"what the command looks up and reads, by {_processes(count)}, cold",
+                       actions.Replay(count, record), measure.cold)
+
+
 def _reads(settings):
     total = settings.read_bytes
     for threads in (1, 2):
@@ -61,9 +76,14 @@ def _threads(count):
     return "1 thread" if count == 1 else f"{count} threads"
 
 
+def _processes(count):
+    return "1 process" if count == 1 else f"{count} processes at once"
+
+
 def all_workloads(settings, work):
     """Every workload there is, in the order of the tables."""
     yield from _commands(settings, work)
+    yield from _replays(settings, work)
     yield from _reads(settings)
     for count in settings.attach_files:
         yield Attach(count, work)
