@@ -2,11 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <algorithm>
-#include <fstream>
 #include <utility>
 #include <vector>
 
@@ -17,16 +14,6 @@
 
 namespace firn {
 namespace {
-
-// Root may have the kernel read ahead as much as one request carries; where it may not be set,
-// the kernel's 128 KiB stay.
-void RaiseReadAhead(const std::string& fuse_mount) {
-  struct stat status {};
-  if (stat(fuse_mount.c_str(), &status) != 0) return;
-  std::ofstream setting("/sys/class/bdi/" + std::to_string(major(status.st_dev)) + ":" +
-                        std::to_string(minor(status.st_dev)) + "/read_ahead_kb");
-  setting << kMaxReadLength / 1024 << std::flush;
-}
 
 // A clone, where one may be made, so that the mount itself is not busy as long as the pusher is.
 FileDescriptor OpenForPusher(const std::string& fuse_mount) {
@@ -73,6 +60,7 @@ std::unique_ptr<Attachment> Attachment::Serve(const Image& image, FileDescriptor
   std::unique_ptr<Attachment> attachment(new Attachment(image, layout, view));
   attachment->StartSession(std::move(fuse), options);
   place.above_image = view == ViewKind::kOverlay;
+  if (place.root.valid()) RaiseReadAhead("/proc/self/fd/" + std::to_string(place.root.get()));
   attachment->StartPrefetch(std::move(place), options);
   return attachment;
 }

@@ -77,6 +77,17 @@ std::optional<SessionStatus> AskStatus(const RuntimeDirectory& directory, const 
 
 }  // namespace
 
+void StopPrefetch(const SessionStatus& session) {
+  const std::string directory = std::filesystem::path(session.control).parent_path().string();
+  const std::string name = std::filesystem::path(session.control).filename().string();
+  for (const RuntimeDirectory& runtime : RuntimeDirectory::FindAll()) {
+    if (runtime.path() != directory) continue;
+    bool refused = false;
+    const FileDescriptor fd = Connect(runtime.ShortPathOf(name), runtime.owner(), refused);
+    if (fd.valid()) Ask(fd.get(), R"({"op":"stop_prefetch"})");
+  }
+}
+
 std::vector<SessionStatus> ListSessionsIn(const RuntimeDirectory& directory) {
   std::vector<SessionStatus> sessions;
   std::error_code ignored;  // it may vanish meanwhile

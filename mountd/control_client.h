@@ -13,6 +13,10 @@ namespace firn {
 // not answer within a few seconds are left out; sockets that a dead firnd left are removed.
 std::vector<SessionStatus> ListSessions();
 
+// Has the session end its prefetch, which holds the mount; returns when it has. A session that
+// does not answer is left alone.
+void StopPrefetch(const SessionStatus& session);
+
 // Those of one directory, in no order.
 std::vector<SessionStatus> ListSessionsIn(const RuntimeDirectory& directory);
 

@@ -23,7 +23,7 @@ struct DaemonOptions {
   unsigned threads = 0;        // 0: DefaultThreadCount()
   bool prefetch = true;        // do what the image's profile says
   int record_fd = -1;          // a pipe for the profile of what was done with the image, at the end
-  int root_fd = -1;            // with fuse_fd: the root of that mount, for the pusher
+  int root_fd = -1;            // with fuse_fd: the root of that mount, for read-ahead and prefetch
   int user_namespace_fd = -1;  // with root_fd: that of the mount, where it is another
   int ready_fd = -1;           // where to tell readiness
   std::string log_file;        // empty: standard error in the foreground, syslog in the background

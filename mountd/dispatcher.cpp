@@ -92,11 +92,22 @@ int Dispatcher::AnswerForException(const char* operation, NodeId node) {
   }
 }
 
+// A damaged block that a thousand processes want is one damaged block.
+bool Dispatcher::IsNew(const std::string& message) {
+  constexpr size_t kMostRemembered = 1024;
+  const std::lock_guard lock(mutex_);
+  if (logged_.size() >= kMostRemembered) logged_.clear();
+  return logged_.insert(message).second;
+}
+
 void Dispatcher::Log(const char* operation, NodeId node, const char* what) {
+  const std::string message =
+      fmt::format("{} of inode {} fails: {}", operation, static_cast<uint32_t>(node), what);
+  if (!IsNew(message)) return;
   const std::optional<uint64_t> left_out = log_limiter_.Admit(RateLimiter::Clock::now());
   if (!left_out) return;
   if (*left_out != 0) LogError("{} errors like the following were not logged", *left_out);
-  LogError("{} of inode {} fails: {}", operation, static_cast<uint32_t>(node), what);
+  LogLine(LogLevel::kError, message);
 }
 
 const fuse_lowlevel_ops& Dispatcher::Operations() {

@@ -1,6 +1,10 @@
 #ifndef FIRN_MOUNTD_DISPATCHER_H_
 #define FIRN_MOUNTD_DISPATCHER_H_
 
+#include <mutex>
+#include <string>
+#include <unordered_set>
+
 #include "mountd/error_counters.h"
 #include "mountd/fuse.h"
 #include "mountd/rate_limiter.h"
@@ -28,11 +32,14 @@ class Dispatcher {
 
  private:
   void Log(const char* operation, NodeId node, const char* what);
+  bool IsNew(const std::string& message);
 
   const Tree& tree_;
   const bool readdirplus_;
   ErrorCounters errors_;
   RateLimiter log_limiter_{20, std::chrono::seconds(10)};
+  std::mutex mutex_;
+  std::unordered_set<std::string> logged_;  // bounded; what is there is not logged again
 };
 
 }  // namespace firn

@@ -161,6 +161,14 @@ void MountFuse(int fuse_fd, const std::string& target, const FuseMountOptions& o
   }
 }
 
+void RaiseReadAhead(const std::string& fuse_mount) {
+  struct stat status {};
+  if (stat(fuse_mount.c_str(), &status) != 0) return;
+  std::ofstream setting("/sys/class/bdi/" + std::to_string(major(status.st_dev)) + ":" +
+                        std::to_string(minor(status.st_dev)) + "/read_ahead_kb");
+  setting << kMaxReadLength / 1024 << std::flush;
+}
+
 FileDescriptor MountThroughFusermount(const std::string& target, const FuseMountOptions& options) {
   OpenFuseDevice();  // fusermount3 opens it as the user too, with a poorer message
   int sockets[2];

@@ -31,6 +31,11 @@ void MountFuse(int fuse_fd, const std::string& target, const FuseMountOptions& o
 // Returns the FUSE descriptor. Throws kSystem (fusermount3 missing or refusing) or kMountPoint.
 FileDescriptor MountThroughFusermount(const std::string& target, const FuseMountOptions& options);
 
+// Has the kernel read ahead as much as one request carries (kMaxReadLength) on the FUSE file system
+// mounted there, which is being served. Root may; where it may not be set, the kernel's 128 KiB
+// stay.
+void RaiseReadAhead(const std::string& fuse_mount);
+
 enum class UnmountMode { kRefuseBusy, kLazy };
 
 // Takes away the topmost mount at `target`: with umount2(2) where the caller may, else through

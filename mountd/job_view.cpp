@@ -99,9 +99,10 @@ void PlaceView(const std::string& fuse_mount, const std::string& target, const J
   }
 }
 
-// The pusher, outside of the job's namespaces, reaches the mount through these.
-void OpenForPrefetch(const std::string& fuse_mount, const LaunchOptions& options, JobMount& job) {
-  if (!options.prefetch || options.record_fd >= 0) return;
+// firnd and its pusher, outside of the job's namespaces, reach the mount through these. A recording
+// is to show what the command needs, with no read-ahead but the kernel's own.
+void OpenForFirnd(const std::string& fuse_mount, const LaunchOptions& options, JobMount& job) {
+  if (options.record_fd >= 0) return;
   job.root = FileDescriptor(open(fuse_mount.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (InUserNamespace()) {
     job.user_namespace = FileDescriptor(open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC));
@@ -118,12 +119,12 @@ void ShowImage(size_t index, const JobImage& image, const std::string& target,
   const FuseMountOptions mount_options{image.name, /*allow_other=*/true};
   if (options.view == ViewKind::kDirect) {
     MountFuse(job.fuse.get(), target, mount_options);
-    OpenForPrefetch(target, options, job);
+    OpenForFirnd(target, options, job);
     launcher.Start(index, job);
     return;
   }
   const Scaffold scaffold(job.fuse, target, mount_options);
-  OpenForPrefetch(scaffold.path(), options, job);
+  OpenForFirnd(scaffold.path(), options, job);
   launcher.Start(index, job);
   job = {};
   PlaceView(scaffold.path(), target, image, options);

@@ -23,8 +23,8 @@ struct LaunchOptions {
 
 // A FUSE mount that the caller made, in its own namespaces.
 struct JobMount {
-  FileDescriptor fuse;            // the session
-  FileDescriptor root;            // the mount's root (O_PATH), for the prefetch; may be invalid
+  FileDescriptor fuse;  // the session
+  FileDescriptor root;  // the mount's root (O_PATH), for read-ahead and prefetch; may be invalid
   FileDescriptor user_namespace;  // in which the mount was made; invalid for firnd's own
 };
 

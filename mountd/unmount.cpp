@@ -29,6 +29,7 @@ Server FindServer(const std::string& target) {
   const uint64_t here = OwnMountNamespace();
   for (const SessionStatus& session : ListSessions()) {
     if (session.mount_point != target || session.job || session.namespace_id != here) continue;
+    StopPrefetch(session);
     server.pid = session.pid;
     server.process = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, session.pid, 0)));
   }
