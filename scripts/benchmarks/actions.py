@@ -132,7 +132,8 @@ class RandomRead:
         share = -(-self._operations // self._threads) * self._block
         return ["fio", "--name=random", f"--directory={root}", f"--filename={names}",
                 "--rw=randread", "--readonly", "--thread", f"--bs={self._block}",
-                f"--numjobs={self._threads}", f"--io_size={share}", "--ioengine=psync", "--invalidate=0", "--fadvise_hint=0",
+                f"--numjobs={self._threads}", f"--io_size={share}", "--ioengine=psync",
+                "--invalidate=0", "--fadvise_hint=0",
                 "--norandommap", "--randrepeat=1", "--randseed=1", "--file_service_type=random",
                 "--output-format=json"]
 

@@ -17,7 +17,7 @@ _NO_FILES = ("/proc/", "/sys/", "/dev/")
 
 class HostFiles:
     def __init__(self, paths=()):
-        self.paths = sorted(set(paths))
+        self.paths = sorted({os.fspath(path) for path in paths})
 
     @classmethod
     def of_command(cls, command, tree, cwd="/"):

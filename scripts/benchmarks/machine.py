@@ -20,6 +20,15 @@ def drop_caches():
     pathlib.Path("/proc/sys/vm/drop_caches").write_text("3\n")
 
 
+def times_dropped():
+    """How often anybody has dropped the page cache since the machine started."""
+    for line in pathlib.Path("/proc/vmstat").read_text().splitlines():
+        name, _, value = line.partition(" ")
+        if name == "drop_pagecache":
+            return int(value)
+    return 0
+
+
 def file_system_of(path):
     """(type, device) of the file system that holds a path."""
     best, found = "", ("unknown", "unknown")

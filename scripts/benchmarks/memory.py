@@ -13,7 +13,8 @@ class ServingMemory:
     """MiB of anonymous memory, at its highest while several starts of the command and then readers
     of the largest files are served; a file system of the kernel has no process to look at."""
 
-    name, title = "memory", f"memory of the serving processes: {PROCESSES} starts at once, then reading"
+    name = "memory"
+    title = f"memory of the serving processes: {PROCESSES} starts at once, then reading"
     unit, higher_is_better, limit, most_rounds = "MiB", False, None, 3
 
     def __init__(self, settings):

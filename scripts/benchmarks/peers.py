@@ -182,11 +182,9 @@ class SquashfuseLl(UserSpaceMount):
 
 def erofs_compression(level):
     """The option of mkfs.erofs that is nearest to zstd at this level."""
-    help_text = subprocess.run(["mkfs.erofs", "--help"], capture_output=True, text=True, check=False,
-                               env=programs.environment())
-    text = help_text.stdout + help_text.stderr
-    known = text.partition("vailable compressors are:")[2]
-    if "zstd" in known or "zstd" in text:
+    result = subprocess.run(["mkfs.erofs", "--help"], capture_output=True, text=True, check=False,
+                            env=programs.environment())
+    if "zstd" in result.stdout + result.stderr:
         return f"-zzstd,{level}"
     return f"-zlz4hc,{min(level, 12)}"
 
@@ -206,7 +204,8 @@ class KernelErofs(KernelMount):
         return erofs_image(tree, store, self.settings)
 
     def version(self):
-        return f"{version_line(['mkfs.erofs', '--version'])}, {erofs_compression(self.settings.level)}"
+        compression = erofs_compression(self.settings.level)
+        return f"{version_line(['mkfs.erofs', '--version'])}, {compression}"
 
 
 class Erofsfuse(UserSpaceMount):

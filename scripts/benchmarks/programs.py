@@ -40,7 +40,8 @@ def firn_program(directory=None):
 
 def environment():
     """That of measured commands: nothing of the user's own, nothing written into the tree."""
-    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1", "PATH": SEARCH_PATH}
+    return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1",
+            "PATH": SEARCH_PATH}
 
 
 def failure(command, code, errors):
@@ -81,12 +82,18 @@ def run_measured(command):
         start = time.monotonic()
         try:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                       stderr=errors, text=True, errors="replace", env=environment())
+                                       stderr=errors, text=True, errors="replace",
+                                       env=environment())
         except OSError as error:
             raise BenchError(f"{command[0]}: {error.strerror}") from error
-        with process.stdout:
-            output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            with process.stdout:
+                output = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+        except KeyboardInterrupt:
+            process.kill()
+            process.wait()
+            raise
         seconds = time.monotonic() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
@@ -107,10 +114,14 @@ def seconds_of_processes(command, count=1, cwd="/"):
                 processes.append(subprocess.Popen(
                     command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
                     cwd=cwd, env=variables))
+            codes = [process.wait() for process in processes]
         except OSError as error:
             raise BenchError(f"{command[0]}: {error.strerror}") from error
         finally:
-            codes = [process.wait() for process in processes]
+            for process in processes:
+                if process.returncode is None:
+                    process.kill()
+                    process.wait()
         seconds = time.perf_counter() - start
         for code in codes:
             if code != 0:

@@ -148,9 +148,9 @@ def notes(results):
     """What the tables do not say: how it was measured, where, and what could not be."""
     machine, settings, tree = results["machine"], results["settings"], results["tree"]
     lines = [
-        f"tree: {tree.get('path')}: {tree.get('files', 0):,} files, {mebibytes(tree.get('bytes'))}; "
-        f"its {tree.get('largest_files')} largest, {mebibytes(tree.get('largest_bytes'))}, are what "
-        "sequential and random reads are of",
+        f"tree: {tree['path']}: {tree['files']:,} files, {mebibytes(tree['bytes'])}; its "
+        f"{tree['largest_files']} largest, {mebibytes(tree['largest_bytes'])}, are what sequential "
+        "and random reads are of",
         f"command: {settings['command']}",
         f"rounds: {results['rounds_done']} of {settings['rounds']}, every peer in turn in each"
         + (" (interrupted)" if results.get("interrupted") else ""),
