@@ -12,6 +12,7 @@
 
 #include "builder/build_settings.h"
 #include "builder/bytecode.h"
+#include "builder/content_order.h"
 #include "builder/interrupt.h"
 #include "builder/temporary_directory.h"
 #include "builder/tree_walk.h"
@@ -83,6 +84,7 @@ BuildSummary Build(const BuildOptions& options,
   const FileDescriptor directory = OpenDirectory(options.directory);
   const std::string real_directory = RealPath(options.directory);
   const BuildSettings settings = ResolveSettings(options, real_directory);
+  const Profile profile = ReadProfiles(options.profiles);
 
   const InterruptGuard interrupts;
   OutputFile output(options.output, options.force);
@@ -114,12 +116,15 @@ BuildSummary Build(const BuildOptions& options,
   }
   LinkHardLinks(*tree.root);
 
+  const AppliedProfile applied = ApplyProfile(profile, *tree.root);
   const ImageWriterOptions writer_options{.block_size = options.block_size,
                                           .level = options.level,
                                           .jobs = settings.jobs,
                                           .time = settings.time,
                                           .source_directory = directory.get(),
-                                          .source_name = options.directory};
+                                          .source_name = options.directory,
+                                          .profile = applied.text,
+                                          .order = OrderContents(*tree.root, applied.front)};
   manifest.name = settings.name;
   manifest.prefix = settings.prefix;
   manifest.builder = "firn " FIRN_VERSION;
@@ -134,6 +139,8 @@ BuildSummary Build(const BuildOptions& options,
   output.Commit();
   summary.output = options.output;
   summary.skipped_special = tree.skipped_special;
+  summary.profile_files = applied.front.size();
+  summary.profile_paths_missing = applied.paths_missing;
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return summary;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "format/image_writer.h"
 
@@ -22,7 +23,8 @@ struct BuildOptions {
   bool keep_modes = false;
   bool skip_special = false;
   bool compile = true;
-  bool force = false;  // replace an existing output
+  bool force = false;                 // replace an existing output
+  std::vector<std::string> profiles;  // files, merged in this order
 };
 
 enum class BuildStage { kWalk, kCompile, kWrite };
@@ -37,6 +39,8 @@ struct BuildSummary {
   WrittenImage image;
   std::string output;
   uint64_t skipped_special = 0;
+  uint64_t profile_files = 0;          // that stand in front
+  uint64_t profile_paths_missing = 0;  // that the tree has not
   double seconds = 0;
 };
 

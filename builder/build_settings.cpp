@@ -97,21 +97,25 @@ uint32_t ParseBlockSize(std::string_view text) {
   return static_cast<uint32_t>(size);
 }
 
+unsigned ResolveJobs(unsigned jobs) {
+  if (jobs > kMaxJobs) {
+    throw Error(ErrorKind::kUsage,
+                "--jobs is " + std::to_string(jobs) + "; it takes a number from 1 to 1024");
+  }
+  return jobs != 0 ? jobs : std::min(ProcessorCount(), kMaxJobs);
+}
+
 BuildSettings ResolveSettings(const BuildOptions& options, const std::string& real_directory) {
   if (options.level < 1 || options.level > kMaxLevel) {
     throw Error(ErrorKind::kUsage,
                 "the level is " + std::to_string(options.level) + "; zstd has levels from 1 to 22");
   }
-  if (options.jobs > kMaxJobs) {
-    throw Error(ErrorKind::kUsage,
-                "--jobs is " + std::to_string(options.jobs) + "; it takes a number from 1 to 1024");
-  }
   BuildSettings settings;
+  settings.jobs = ResolveJobs(options.jobs);
   settings.name =
       CheckedName(options.name.value_or(std::filesystem::path(real_directory).filename().string()));
   settings.prefix = CheckedPrefix(options.prefix.value_or(real_directory));
   settings.time = ImageTime();
-  settings.jobs = options.jobs != 0 ? options.jobs : std::min(ProcessorCount(), kMaxJobs);
   return settings;
 }
 

@@ -16,6 +16,9 @@ struct BuildSettings {
   unsigned jobs = 1;
 };
 
+// `jobs`, 0 for as many as there are processors. Throws kUsage for more than there may be.
+unsigned ResolveJobs(unsigned jobs);
+
 // `real_directory`: the absolute real path of the directory. Throws kUsage.
 BuildSettings ResolveSettings(const BuildOptions& options, const std::string& real_directory);
 

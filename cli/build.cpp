@@ -41,7 +41,7 @@ double Ratio(const BuildSummary& summary) {
          static_cast<double>(summary.image.file_length);
 }
 
-void PrintSummaryJson(const BuildSummary& summary) {
+void PrintSummaryJson(const BuildSummary& summary, bool with_profile) {
   const Manifest& manifest = summary.image.manifest;
   nlohmann::ordered_json json = {
       {"image", summary.output},
@@ -60,6 +60,10 @@ void PrintSummaryJson(const BuildSummary& summary) {
       {"ratio", Ratio(summary)},
       {"seconds", summary.seconds},
   };
+  if (with_profile) {
+    json["profile_files"] = summary.profile_files;
+    json["profile_paths_missing"] = summary.profile_paths_missing;
+  }
   if (manifest.python) {
     json["python"] = {{"version", manifest.python->version},
                       {"compiled", manifest.python->compiled},
@@ -69,7 +73,7 @@ void PrintSummaryJson(const BuildSummary& summary) {
   PrintJson(json);
 }
 
-void PrintSummary(const BuildSummary& summary) {
+void PrintSummary(const BuildSummary& summary, bool with_profile) {
   const Manifest& manifest = summary.image.manifest;
   const Manifest::Contents& contents = manifest.contents;
   std::cout << summary.output << ": " << contents.files << " files, " << contents.directories
@@ -92,6 +96,10 @@ void PrintSummary(const BuildSummary& summary) {
                 << (failed.size() > 1 ? " and others (firn inspect lists them)" : "") << '\n';
     }
   }
+  if (with_profile) {
+    std::cout << "  profile:     " << summary.profile_files << " files in front, "
+              << summary.profile_paths_missing << " of its paths are not in the tree\n";
+  }
   char numbers[64];
   std::snprintf(numbers, sizeof numbers, " (1 : %.2f) in %.1f s", Ratio(summary), summary.seconds);
   std::cout << "  size:        " << FormatBytes(contents.bytes) << " to "
@@ -113,10 +121,11 @@ void RunBuild(BuildArguments& arguments) {
                                                       : ProgressBar::Unit::kCount);
     });
   }
+  const bool with_profile = !options.profiles.empty();
   if (arguments.json) {
-    PrintSummaryJson(summary);
+    PrintSummaryJson(summary, with_profile);
   } else if (!arguments.quiet) {
-    PrintSummary(summary);
+    PrintSummary(summary, with_profile);
   }
 }
 
@@ -134,6 +143,11 @@ void AddBuildCommand(CLI::App& app, int& exit_code) {
                                             "Path at which jobs are to see it [DIR's real path]");
   command->add_option("--block-size", arguments->block_size, "Power of two from 4K to 1M [1M]");
   command->add_option("--level", options.level, "zstd level, 1 to 22 [9]");
+  command
+      ->add_option("--profile", options.profiles,
+                   "Put what it reads first in front (repeat it to merge several)")
+      ->option_text("FILE")
+      ->allow_extra_args(false);
   command->add_option("--jobs,-j", options.jobs, "Threads and processes [one a processor]")
       ->check(CLI::PositiveNumber);
   command->add_flag("--keep-modes", options.keep_modes,
@@ -148,6 +162,7 @@ void AddBuildCommand(CLI::App& app, int& exit_code) {
       "Examples:\n"
       "  firn build /opt/envs/science -o science.firn\n"
       "  firn build ./venv -o venv.firn --prefix /opt/venv --name venv --jobs 8\n"
+      "  firn build ./venv -o venv.firn --profile start.profile\n"
       "  SOURCE_DATE_EPOCH=1700000000 firn build DIR -o dir.firn --json\n"
       "\n"
       "The same tree gives the same bytes, whatever its owners, times and the number of jobs.");

@@ -125,6 +125,9 @@ WrittenAppendix WriteAppendix(int fd, const SquashfsPart& part, const AppendixCo
   if (!contents.profile.empty()) {
     sections.Add(kProfileSection, std::as_bytes(std::span(contents.profile)));
   }
+  for (const AppendixContents::Other& other : contents.others) {
+    sections.Add(other.name, other.content);
+  }
   return sections.Finish();
 }
 

@@ -1,9 +1,12 @@
 #ifndef FIRN_FORMAT_APPENDIX_WRITER_H_
 #define FIRN_FORMAT_APPENDIX_WRITER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "format/digest.h"
 #include "format/squashfs_writer.h"
@@ -17,8 +20,13 @@ struct WrittenAppendix {
 
 // What goes into the appendix beside what follows from the SquashFS part.
 struct AppendixContents {
+  struct Other {
+    std::string name;
+    std::vector<std::byte> content;
+  };
   std::string_view manifest_yaml;
   std::string_view profile;  // text of firn-profile(5); empty: no such section
+  std::vector<Other> others = {};
 };
 
 // Appends the sections, the core table and the footer to a file that holds the SquashFS part,

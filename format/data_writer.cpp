@@ -156,11 +156,9 @@ void DataWriter::PackFragment(size_t layout, ByteSpan bytes) {
   if (block.bytes.size() + bytes.size() > block_size_) FlushFragmentBlock();
   if (block.bytes.empty()) {
     block.bytes.reserve(block_size_);
-    output_.Check(sqfs_frag_table_append(fragment_table_.get(), 0, 0, &block.index),
-                  "the fragment table");
+    block.index = NewFragment();
   }
-  layouts_[layout].fragment_index = block.index;
-  layouts_[layout].fragment_offset = static_cast<uint32_t>(block.bytes.size());
+  PlaceInFragment(layout, block.index, static_cast<uint32_t>(block.bytes.size()));
   block.bytes.insert(block.bytes.end(), bytes.begin(), bytes.end());
 }
 
@@ -170,6 +168,42 @@ void DataWriter::FlushFragmentBlock() {
   Submit({.is_fragment_block = true, .owner = fragment_block_.index}, SQFS_BLK_IGNORE_SPARSE,
          fragment_block_.bytes);
   fragment_block_.bytes.clear();
+}
+
+uint32_t DataWriter::NewFragment() {
+  uint32_t index = 0;
+  output_.Check(sqfs_frag_table_append(fragment_table_.get(), 0, 0, &index), "the fragment table");
+  return index;
+}
+
+void DataWriter::PlaceInFragment(size_t layout, uint32_t fragment, uint32_t offset) {
+  layouts_[layout].fragment_index = fragment;
+  layouts_[layout].fragment_offset = offset;
+}
+
+void DataWriter::AddHole(size_t layout, uint64_t length) {
+  layouts_[layout].block_sizes.push_back(0);
+  layouts_[layout].sparse_bytes += length;
+}
+
+void DataWriter::CopyBlock(size_t layout, ByteSpan stored, bool compressed) {
+  std::vector<uint32_t>& sizes = layouts_[layout].block_sizes;
+  sizes.push_back(0);
+  Submit({.is_fragment_block = false,
+          .owner = layout,
+          .block = sizes.size() - 1,
+          .form = compressed ? Form::kCopiedCompressed : Form::kCopiedPlain},
+         SQFS_BLK_DONT_COMPRESS | SQFS_BLK_IGNORE_SPARSE, stored);
+}
+
+uint32_t DataWriter::CopyFragmentBlock(ByteSpan stored, bool compressed) {
+  FlushFragmentBlock();
+  const uint32_t index = NewFragment();
+  Submit({.is_fragment_block = true,
+          .owner = index,
+          .form = compressed ? Form::kCopiedCompressed : Form::kCopiedPlain},
+         SQFS_BLK_DONT_COMPRESS | SQFS_BLK_IGNORE_SPARSE, stored);
+  return index;
 }
 
 void DataWriter::Submit(const Pending& pending, uint32_t flags, ByteSpan bytes) {
@@ -192,8 +226,11 @@ void DataWriter::Store(uint32_t flags, ByteSpan bytes, uint64_t& location) {
   location = output_.size();
   output_.WriteAt(location, bytes);
   stored_blocks_.push_back({location, bytes.size()});
-  const uint32_t size_word = static_cast<uint32_t>(bytes.size()) |
-                             ((flags & SQFS_BLK_IS_COMPRESSED) != 0 ? 0 : kStoredUncompressed);
+  if (pending.form != Form::kNew) ++copied_blocks_;
+  const bool compressed = pending.form == Form::kNew ? (flags & SQFS_BLK_IS_COMPRESSED) != 0
+                                                     : pending.form == Form::kCopiedCompressed;
+  const uint32_t size_word =
+      static_cast<uint32_t>(bytes.size()) | (compressed ? 0 : kStoredUncompressed);
   if (pending.is_fragment_block) {
     const auto index = static_cast<uint32_t>(pending.owner);
     output_.Check(sqfs_frag_table_set(fragment_table_.get(), index, location, size_word),

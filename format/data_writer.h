@@ -64,13 +64,29 @@ class DataWriter {
   // `tick` is called with the number of bytes that were read since the last call.
   AddedFile AddFile(SourceFile& source, const std::function<void(uint64_t)>& tick);
 
+  // Ends the fragment block that is being filled.
+  void FlushFragmentBlock();
   // Writes what is still open; no file may be added after it.
   void Finish();
+
+  // A content that another image holds is put together from its parts: a layout, its blocks in
+  // their order, at last its place in a fragment block.
+  size_t NewLayout(uint64_t size);
+  // `stored`: the bytes as the other image has them.
+  void CopyBlock(size_t layout, ByteSpan stored, bool compressed);
+  void AddHole(size_t layout, uint64_t length);
+  // Returns the index for PlaceInFragment().
+  uint32_t CopyFragmentBlock(ByteSpan stored, bool compressed);
+  void PlaceInFragment(size_t layout, uint32_t fragment, uint32_t offset);
+  // Puts the bytes, at most a block, into the fragment block that is being filled, or the next.
+  void PackFragment(size_t layout, ByteSpan bytes);
 
   // True only after Finish().
   const FileLayout& layout(size_t index) const { return layouts_[index]; }
   // In the order of their offsets, without gaps.
   const std::vector<WrittenBlock>& stored_blocks() const { return stored_blocks_; }
+  // How many of them were copied.
+  uint64_t copied_blocks() const { return copied_blocks_; }
   sqfs_frag_table_t* fragment_table() { return fragment_table_.get(); }
 
  private:
@@ -78,13 +94,14 @@ class DataWriter {
     DataWriter* owner;
   };
   // A block given to the block processor; blocks come back in the order in which they went.
+  enum class Form { kNew, kCopiedCompressed, kCopiedPlain };
   struct Pending {
     bool is_fragment_block;
     size_t owner;      // layout, or index in the fragment table
     size_t block = 0;  // place in the layout's list
+    Form form = Form::kNew;
   };
-  // The one that is being filled. One for all kinds of files: a module and its .pyc have their
-  // strings in common, and in blocks of their own kind they compress 0.2 % worse.
+  // The one that is being filled.
   struct FragmentBlock {
     uint32_t index = 0;
     std::vector<std::byte> bytes;  // empty: none begun
@@ -94,12 +111,10 @@ class DataWriter {
   AddedFile AddLargeFile(SourceFile& source, const std::function<void(uint64_t)>& tick);
   Digest HashContent(SourceFile& source, const std::function<void(uint64_t)>& tick);
   std::optional<size_t> FindEqual(const Digest& digest) const;
-  size_t NewLayout(uint64_t size);
   // A whole block, or the last, shorter part of a file.
   void StorePart(size_t layout, ByteSpan bytes);
   void SubmitBlock(size_t layout, ByteSpan bytes);
-  void PackFragment(size_t layout, ByteSpan bytes);
-  void FlushFragmentBlock();
+  uint32_t NewFragment();
   void Submit(const Pending& pending, uint32_t flags, ByteSpan bytes);
   // The block processor's call for the next finished block.
   void Store(uint32_t flags, ByteSpan bytes, uint64_t& location);
@@ -119,6 +134,7 @@ class DataWriter {
   std::map<Digest, size_t> layout_of_;
   std::unordered_set<uint64_t> large_sizes_;
   std::vector<WrittenBlock> stored_blocks_;
+  uint64_t copied_blocks_ = 0;
 };
 
 }  // namespace firn

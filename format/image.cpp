@@ -73,13 +73,14 @@ struct Image::Parts {
 
   // Everything that is read from the SquashFS part; needs the source.
   struct Squashfs {
-    Squashfs(const ByteSource& source, BlockCache& cache, uint32_t number, const Superblock& super)
+    Squashfs(const ByteSource& source, BlockCache& cache, uint32_t number, const Superblock& super,
+             bool drop_stored)
         : decompressor(Decompressor::Create(super.compression, super.block_size)),
           context{&source, decompressor.get(), &cache, number},
           inodes(context, super),
           listings(context, super.directory_table, super.bytes_used),
           directories(inodes.metadata(), listings),
-          files(context, super, inodes.metadata()) {}
+          files(context, super, inodes.metadata(), drop_stored) {}
 
     const std::unique_ptr<const Decompressor> decompressor;
     const MetadataContext context;
@@ -90,7 +91,7 @@ struct Image::Parts {
   };
 
   Parts(FileDescriptor file, std::string image_path, BlockCache& cache,
-        std::optional<Appendix> appendix)
+        std::optional<Appendix> appendix, bool drop_stored)
       : fd(std::move(file)), path(std::move(image_path)), file_length(FileSize(fd.get())) {
     const uint32_t number = NextImageNumber();
     if (appendix) {
@@ -106,7 +107,7 @@ struct Image::Parts {
                   "The image is damaged; build it anew.")
           .WithOffset(40);
     }
-    squashfs.emplace(*source, cache, number, super);
+    squashfs.emplace(*source, cache, number, super, drop_stored);
     root = squashfs->inodes.ByReference(super.root);
     if (!root.IsDirectory()) {
       throw Error(ErrorKind::kDamaged, "the root is not a directory").WithOffset(32);
@@ -139,8 +140,8 @@ std::unique_ptr<const Image> Image::Open(FileDescriptor fd, std::string path, Bl
     std::optional<Appendix> appendix = options.allow_foreign
                                            ? Appendix::Read(fd.get(), path)
                                            : std::optional(Appendix::ReadImage(fd.get(), path));
-    return std::make_unique<const Image>(
-        std::make_unique<const Parts>(std::move(fd), path, cache, std::move(appendix)));
+    return std::make_unique<const Image>(std::make_unique<const Parts>(
+        std::move(fd), path, cache, std::move(appendix), options.drop_stored));
   });
 }
 
@@ -214,6 +215,10 @@ StoredBlock Image::BlockAt(const Inode& file, uint64_t index) const {
 
 StoredBlock Image::FragmentOf(const Inode& file) const {
   return Named(parts_->path, [&] { return parts_->squashfs->files.FragmentOf(file); });
+}
+
+void Image::ReadStored(const StoredBlock& block, MutableByteSpan buffer) const {
+  Named(parts_->path, [&] { parts_->source->Read(ImageOffset{block.offset}, buffer); });
 }
 
 }  // namespace firn

@@ -43,6 +43,9 @@ struct StoredBlock {
 struct ImageOptions {
   // Take other SquashFS 4.0 files too: no appendix, nothing verified.
   bool allow_foreign = false;
+  // A data block that was read to its end is dropped from the kernel's page cache, where it would
+  // lie beside what programs read. Not where others read the same file and decode it themselves.
+  bool drop_stored = false;
 };
 
 // An open image (or, on request, a foreign SquashFS file), read with pread only. Opening reads the
@@ -103,6 +106,8 @@ class Image {
   StoredBlock BlockAt(const Inode& file, uint64_t index) const;
   // Of the fragment block with the file's tail; the file has one.
   StoredBlock FragmentOf(const Inode& file) const;
+  // The bytes of a block as they are stored, checked. `buffer` has their length.
+  void ReadStored(const StoredBlock& block, MutableByteSpan buffer) const;
 
  private:
   struct Parts;

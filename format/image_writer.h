@@ -39,6 +39,12 @@ struct TreeNode {
   std::string RelativePath() const;
 };
 
+// In which order contents stand in the image.
+struct ContentOrder {
+  std::vector<const TreeNode*> files;  // each regular file once, no hard links; empty: as walked
+  size_t front = 0;                    // the first so many share no fragment block with the rest
+};
+
 struct ImageWriterOptions {
   uint32_t block_size = 1u << 20;  // a power of two from 4 KiB to 1 MiB
   int level = 9;                   // zstd, 1 to 22
@@ -47,6 +53,7 @@ struct ImageWriterOptions {
   int source_directory = -1;       // descriptor of the directory that the tree was read from
   std::string source_name;         // its name, for messages
   std::string profile = {};        // text that goes into the image; empty: none
+  ContentOrder order = {};
 };
 
 struct WriteProgress {

@@ -71,22 +71,60 @@ void WriteHead(SquashfsOutput& output, GuardedCompressor& compressor, sqfs_super
   output.WriteAt(kMarkOffset, EncodeMark());
 }
 
-void WriteContents(DataWriter& data, TreeInodes& inodes, const ImageWriterOptions& options,
-                   const ProgressFunction& report, SquashfsPart& part) {
+// Reads files where the tree was walked.
+class DirectoryContents final : public ContentSource {
+ public:
+  explicit DirectoryContents(const ImageWriterOptions& options) : options_(options) {}
+
+  DataWriter::AddedFile Add(const TreeNode& file, DataWriter& data,
+                            const std::function<void(uint64_t)>& tick) override {
+    const std::string place = file.RelativePath();
+    SourceFile source(options_.source_directory,
+                      file.source_path.empty() ? place : file.source_path,
+                      options_.source_name + "/" + place, file.stamp);
+    return data.AddFile(source, tick);
+  }
+
+ private:
+  const ImageWriterOptions& options_;
+};
+
+// The order that was asked for, which must name each regular inode once.
+ContentOrder CheckedOrder(const ContentOrder& order, const TreeInodes& inodes) {
+  if (order.files.empty()) {
+    return {.files = {inodes.nodes.begin(), inodes.nodes.begin() + inodes.regular_count},
+            .front = 0};
+  }
+  std::vector<bool> named(inodes.regular_count);
+  for (const TreeNode* file : order.files) {
+    const uint32_t number = ToInt(file->inode_number);
+    if (number == 0 || number > named.size() || named[number - 1]) {
+      throw Error(ErrorKind::kInternal, "the order of contents names what is no file, or twice");
+    }
+    named[number - 1] = true;
+  }
+  if (order.files.size() != named.size() || order.front > named.size()) {
+    throw Error(ErrorKind::kInternal, "the order of contents misses files");
+  }
+  return order;
+}
+
+void WriteContents(DataWriter& data, TreeInodes& inodes, const ContentOrder& order,
+                   ContentSource& contents, const ProgressFunction& report, SquashfsPart& part) {
   WriteProgress progress;
   const auto tick = [&](uint64_t bytes) {
     progress.bytes += bytes;
     report(progress);
   };
-  std::vector<size_t> layouts;
-  for (uint32_t i = 0; i < inodes.regular_count; ++i) {
-    const TreeNode& node = *inodes.nodes[i];
-    const std::string place = node.RelativePath();
-    SourceFile source(options.source_directory, node.source_path.empty() ? place : node.source_path,
-                      options.source_name + "/" + place, node.stamp);
-    const DataWriter::AddedFile added = data.AddFile(source, tick);
-    layouts.push_back(added.layout);
-    part.digests.push_back(added.digest);
+  std::vector<size_t> layouts(inodes.regular_count);
+  part.digests.resize(inodes.regular_count);
+  for (size_t i = 0; i < order.files.size(); ++i) {
+    if (i == order.front) data.FlushFragmentBlock();
+    const TreeNode& node = *order.files[i];
+    const DataWriter::AddedFile added = contents.Add(node, data, tick);
+    const size_t index = ToInt(node.inode_number) - 1;
+    layouts[index] = added.layout;
+    part.digests[index] = added.digest;
     if (added.duplicate) ++part.duplicate_files;
     ++progress.files;
   }
@@ -99,6 +137,12 @@ void WriteContents(DataWriter& data, TreeInodes& inodes, const ImageWriterOption
 
 SquashfsPart WriteSquashfs(int fd, TreeNode& root, const ImageWriterOptions& options,
                            const ProgressFunction& progress) {
+  DirectoryContents contents(options);
+  return WriteSquashfs(fd, root, options, contents, progress);
+}
+
+SquashfsPart WriteSquashfs(int fd, TreeNode& root, const ImageWriterOptions& options,
+                           ContentSource& contents, const ProgressFunction& progress) {
   SquashfsPart part;
   TreeInodes inodes = NumberInodes(root, part.contents);
 
@@ -112,8 +156,9 @@ SquashfsPart WriteSquashfs(int fd, TreeNode& root, const ImageWriterOptions& opt
   WriteHead(output, *compressor, super);
 
   DataWriter data(output, *compressor, options.block_size, options.jobs);
-  WriteContents(data, inodes, options, progress, part);
+  WriteContents(data, inodes, CheckedOrder(options.order, inodes), contents, progress, part);
   part.blocks = data.stored_blocks();
+  part.copied_blocks = data.copied_blocks();
 
   // Small, and read at every cold start: worth more effort than the contents may get.
   const SqfsHandle<GuardedCompressor> metadata_compressor =
