@@ -47,7 +47,7 @@ def run(firn, scratch, tree):
     work = scratch / "bench-work"
     result = subprocess.run(
         [SCRIPTS / "bench", "--tree", tree, "--command", "cat {root}/directory-3/file",
-         "--only", "import,metadata-warm,sequential-2,attach", "--attach-files", "40",
+         "--only", "import,replay-1,metadata-warm,sequential-2,attach", "--attach-files", "40",
          "--rounds", "1", "--peers", ",".join([*PEERS, "dwarfs"]), "--profile", "off",
          "--work", work, "--title", "small", "--json", output / "run.json",
          "--svg", output / "run.svg", "--markdown", output / "run.md"],
@@ -62,8 +62,8 @@ def run(firn, scratch, tree):
 def test_every_peer_does_every_workload(run):
     measured, _, _ = run
     assert list(measured["workloads"]) == [
-        "import-cold", "import-warm", "metadata-warm-find", "metadata-warm-stat", "sequential-2",
-        "attach-40"]
+        "import-cold", "import-warm", "metadata-warm-find", "metadata-warm-stat", "replay-1",
+        "sequential-2", "attach-40"]
     for name, workload in measured["workloads"].items():
         assert workload["failed"] == {}
         expected = NAMES[1:] if name.startswith("attach") else NAMES
@@ -139,6 +139,42 @@ def test_usage(firn, options, message):
                             env={**os.environ, "FIRN_BUILD_DIR": str(firn.build_directory)})
     assert result.returncode != 0
     assert message in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def replay(firn, tree, tmp_path):
+    program = firn.build_directory / "scripts" / "benchmarks" / "firn_replay_profile"
+
+    def run(lines, processes="3", directory=tree):
+        profile = tmp_path / "start.profile"
+        profile.write_text("firn-profile 1\n" + "".join(line + "\n" for line in lines))
+        return subprocess.run([program, profile, directory, processes], capture_output=True,
+                              text=True, timeout=60)
+
+    return run
+
+
+def test_replay_does_what_the_profile_says(replay, tmp_path):
+    result = replay(["lookup directory-1", "miss directory-1/none", "list directory-2",
+                     "read directory-3/file 0 20000", "read directory-3/file 4096 8192",
+                     "read directory-0/file 4096 4096"])  # that file ends at 5000
+    assert result.returncode == 0, result.stderr
+    done = json.loads(result.stdout)
+    assert done.pop("seconds") > 0
+    assert done == {"processes": 3, "entries": 18, "bytes": 3 * (20000 + 8192 + 904),
+                    "not_as_recorded": 0}
+    other = replay(["lookup none", "miss directory-1", "list directory-1/file", "read none 0 1",
+                    "read directory-0/file 8192 4096"])
+    assert json.loads(other.stdout)["not_as_recorded"] == 15
+    assert json.loads(other.stdout)["bytes"] == 0
+
+
+def test_replay_refuses(replay, tmp_path):
+    for arguments in ((["look directory-1"],), (["lookup ../etc"],), ([], "0"), ([], "many"),
+                      ([], "1", tmp_path / "none")):
+        result = replay(*arguments)
+        assert result.returncode not in (0, 1) and result.stdout == "", arguments
+        assert result.stderr.startswith("firn_replay_profile: ")
 
 
 @pytest.mark.parametrize("sizes, count", [([10, 1, 1], 2), ([3, 3, 3], 3), ([7], 3), ([5, 9], 1)])

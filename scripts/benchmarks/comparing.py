@@ -55,7 +55,8 @@ def compare(arguments, settings, work):
     run = Runner(settings, tree, work, arguments.json)
     run.results["title"] = arguments.title or ("numpy and scipy" if arguments.tree is None
                                                else tree.name)
-    run.results["tree"] = trees.summary(tree, settings.read_bytes)
+    run.results["tree"] = {**trees.summary(tree, settings.read_bytes),
+                           "on": " on ".join(machine.file_system_of(tree))}
     _add_peers(run, kinds, settings, arguments, ImageStore(work, trees.fingerprint(tree)))
     for workload in wanted:
         run.add_workload(workload)

@@ -118,11 +118,14 @@ class PlainDirectory(Peer):
 
 
 def version_line(command):
-    """What a program tells of its version, whichever way it ends and wherever it says so."""
+    """What a program tells of its version, whichever way it ends and wherever it says so. Libraries
+    tell theirs too: the line that has the program's name is preferred."""
     result = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False,
                             stdin=subprocess.DEVNULL, env=programs.environment())
     lines = [line.strip() for line in (result.stderr + result.stdout).splitlines()]
-    return next((line for line in lines if re.search(r"\d+\.\d+", line)), "")
+    versions = [line for line in lines if re.search(r"\d+\.\d+", line)]
+    own = [line for line in versions if command[0].removesuffix("_ll") in line]
+    return (own or versions or [""])[0]
 
 
 def squashfs_image(tree, store, settings):
@@ -196,6 +199,10 @@ def erofs_image(tree, store, settings):
         store.path("tree.erofs"), tree])
 
 
+def erofs_version(settings):
+    return f"{version_line(['mkfs.erofs', '--version'])}, {erofs_compression(settings.level)}"
+
+
 class KernelErofs(KernelMount):
     name, slug, kind = "kernel EROFS", "erofs", "erofs"
     tools = ("mkfs.erofs", "mount")
@@ -204,8 +211,7 @@ class KernelErofs(KernelMount):
         return erofs_image(tree, store, self.settings)
 
     def version(self):
-        compression = erofs_compression(self.settings.level)
-        return f"{version_line(['mkfs.erofs', '--version'])}, {compression}"
+        return erofs_version(self.settings)
 
 
 class Erofsfuse(UserSpaceMount):
@@ -216,7 +222,7 @@ class Erofsfuse(UserSpaceMount):
         return erofs_image(tree, store, self.settings)
 
     def version(self):
-        return version_line([self.program, "--help"])
+        return erofs_version(self.settings)
 
 
 class Dwarfs(UserSpaceMount):
@@ -229,7 +235,7 @@ class Dwarfs(UserSpaceMount):
             "--no-progress", "-l", self.settings.dwarfs_level])
 
     def version(self):
-        return version_line(["mkdwarfs", "--version"])
+        return version_line(["mkdwarfs", "--help"])
 
 
 PEERS = [PlainDirectory, KernelSquashfs, SquashfuseLl, KernelErofs, Erofsfuse, Dwarfs]

@@ -106,7 +106,8 @@ def image_table(results):
                  ["", "bytes", "size", "firn / it", "time", "CPU", "peak memory"], rows,
                  [f"{peer}: {image['command']}" for peer, image in images.items()]
                  + ["firn compiles Python modules too unless it is built with --no-compile; "
-                  "scripts/bench build compares packing alone, several rounds in turn"])
+                    "scripts/bench build compares packing alone, several rounds in turn"]
+                 * (FIRN in images))
 
 
 def counts_table(results):
@@ -148,9 +149,9 @@ def notes(results):
     """What the tables do not say: how it was measured, where, and what could not be."""
     machine, settings, tree = results["machine"], results["settings"], results["tree"]
     lines = [
-        f"tree: {tree['path']}: {tree['files']:,} files, {mebibytes(tree['bytes'])}; its "
-        f"{tree['largest_files']} largest, {mebibytes(tree['largest_bytes'])}, are what sequential "
-        "and random reads are of",
+        f"tree: {tree['path']}: {tree['files']:,} files, {mebibytes(tree['bytes'])}, on "
+        f"{tree['on']}; its {tree['largest_files']} largest, {mebibytes(tree['largest_bytes'])}, "
+        "are what sequential and random reads are of",
         f"command: {settings['command']}",
         f"rounds: {results['rounds_done']} of {settings['rounds']}, every peer in turn in each"
         + (" (interrupted)" if results.get("interrupted") else ""),
