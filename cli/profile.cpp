@@ -119,13 +119,11 @@ void Record(const ProfileArguments& arguments, const std::vector<std::string>& c
     RunJob(job, launch, exit_code);
   });
   exit_code = recording.exit_code;
+  if (!recording.ran) return;
   if (!recording.profile) {
-    // The child has said why.
-    if (exit_code == 0) {
-      throw Error(ErrorKind::kInput, "the command asked nothing of the image",
-                  "Record a command that uses files of the image, at its prefix.");
-    }
-    return;
+    exit_code = kRunFailed;
+    throw Error(ErrorKind::kInput, "the command asked nothing of the image",
+                "Record a command that uses files of the image, at its prefix.");
   }
   WriteProfile(path, arguments.force, *recording.profile);
   PrintSummary(path, *recording.profile, exit_code, arguments.json);

@@ -27,4 +27,8 @@ size_t PlainSource::ReadAtLeast(ImageOffset offset, size_t least, MutableByteSpa
   return least;
 }
 
+void PlainSource::Drop(ImageOffset offset, uint64_t length) const {
+  DropCached(fd_, ToInt(offset), length);
+}
+
 }  // namespace firn

@@ -22,6 +22,9 @@ class ByteSource {
     ReadAtLeast(offset, buffer.size(), buffer);
   }
 
+  // Tells the kernel that these bytes of the file need no room in its page cache any more.
+  virtual void Drop(ImageOffset offset, uint64_t length) const = 0;
+
   // Bytes read from the file so far.
   uint64_t bytes_read() const { return bytes_read_.load(std::memory_order_relaxed); }
 
@@ -38,6 +41,7 @@ class PlainSource final : public ByteSource {
  public:
   PlainSource(int fd, uint64_t length) : fd_(fd), length_(length) {}
   size_t ReadAtLeast(ImageOffset offset, size_t least, MutableByteSpan buffer) const override;
+  void Drop(ImageOffset offset, uint64_t length) const override;
 
  private:
   const int fd_;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "format/error.h"
+#include "format/file.h"
 #include "format/little_endian.h"
 
 namespace firn {
@@ -84,6 +85,10 @@ size_t VerifiedSource::ReadAtLeast(ImageOffset offset, size_t least, MutableByte
     done += count;
   }
   return done;
+}
+
+void VerifiedSource::Drop(ImageOffset offset, uint64_t length) const {
+  DropCached(fd_, ToInt(offset), length);
 }
 
 }  // namespace firn

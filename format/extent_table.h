@@ -38,6 +38,7 @@ class VerifiedSource final : public ByteSource {
   VerifiedSource(int fd, const ExtentTable& extents, uint64_t length)
       : fd_(fd), extents_(extents), length_(length) {}
   size_t ReadAtLeast(ImageOffset offset, size_t least, MutableByteSpan buffer) const override;
+  void Drop(ImageOffset offset, uint64_t length) const override;
 
  private:
   const int fd_;

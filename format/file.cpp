@@ -71,6 +71,11 @@ size_t ReadAt(int fd, uint64_t offset, MutableByteSpan buffer) {
   return done;
 }
 
+void DropCached(int fd, uint64_t offset, uint64_t length) {
+  // A hint: where the file system does not know it, nothing is lost.
+  posix_fadvise(fd, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+}
+
 void WriteAt(int fd, uint64_t offset, ByteSpan bytes) {
   size_t done = 0;
   while (done < bytes.size()) {

@@ -45,9 +45,10 @@ const SegmentEntry& EntryOf(const Block& segment, uint64_t index) {
 }  // namespace
 
 FileReader::FileReader(MetadataContext context, const Superblock& super,
-                       const MetadataTable& inodes)
+                       const MetadataTable& inodes, bool drop_stored)
     : context_(context),
       block_size_(super.block_size),
+      drop_stored_(drop_stored),
       inodes_(inodes),
       fragments_(context, super.fragment_table, super.fragment_count, 16) {}
 
@@ -80,6 +81,9 @@ FilePiece FileReader::BlockPiece(const Inode& file, uint64_t index, uint64_t fro
     throw DamagedError("a data block has " + std::to_string(block->bytes().size()) +
                            " bytes, expected " + std::to_string(expected),
                        stored.offset);
+  }
+  if (drop_stored_ && from + length == expected) {
+    context_.source->Drop(ImageOffset{stored.offset}, stored.length);
   }
   const ByteSpan bytes = block->bytes().subspan(from, length);
   return {std::move(block), bytes};

@@ -16,7 +16,9 @@ namespace firn {
 class FileReader {
  public:
   // `inodes` is borrowed: it holds the lists of block sizes.
-  FileReader(MetadataContext context, const Superblock& super, const MetadataTable& inodes);
+  // `drop_stored` is as in ImageOptions.
+  FileReader(MetadataContext context, const Superblock& super, const MetadataTable& inodes,
+             bool drop_stored);
 
   std::vector<FilePiece> Read(const Inode& file, uint64_t offset, uint64_t length) const;
   // Of block `index` < file.file.block_count.
@@ -35,6 +37,7 @@ class FileReader {
 
   MetadataContext context_;
   const uint32_t block_size_;
+  const bool drop_stored_;
   const MetadataTable& inodes_;
   const IndexedTable fragments_;
 };

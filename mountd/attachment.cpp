@@ -57,7 +57,8 @@ std::unique_ptr<Attachment> Attachment::Serve(const Image& image, FileDescriptor
   const ViewKind view = options.view.value_or(ViewKind::kDirect);
   const RootLayout layout =
       view == ViewKind::kOverlay ? RootLayout::kImageIsSubdirectory : RootLayout::kImageIsRoot;
-  std::unique_ptr<Attachment> attachment(new Attachment(image, layout, view));
+  std::unique_ptr<Attachment> attachment(
+      new Attachment(image, layout, view, options.serve.threads));
   attachment->StartSession(std::move(fuse), options);
   place.above_image = view == ViewKind::kOverlay;
   if (place.root.valid()) RaiseReadAhead("/proc/self/fd/" + std::to_string(place.root.get()));
@@ -68,7 +69,7 @@ std::unique_ptr<Attachment> Attachment::Serve(const Image& image, FileDescriptor
 std::unique_ptr<Attachment> Attachment::MountDirect(const Image& image, const std::string& target,
                                                     const AttachOptions& options) {
   std::unique_ptr<Attachment> attachment(
-      new Attachment(image, RootLayout::kImageIsRoot, ViewKind::kDirect));
+      new Attachment(image, RootLayout::kImageIsRoot, ViewKind::kDirect, options.serve.threads));
   FuseMountOptions mount_options{.source = image.path()};
   FileDescriptor fuse;
   if (MayMount()) {
@@ -86,8 +87,8 @@ std::unique_ptr<Attachment> Attachment::MountDirect(const Image& image, const st
 
 std::unique_ptr<Attachment> Attachment::MountOverlay(const Image& image, const std::string& target,
                                                      const AttachOptions& options) {
-  std::unique_ptr<Attachment> attachment(
-      new Attachment(image, RootLayout::kImageIsSubdirectory, ViewKind::kOverlay));
+  std::unique_ptr<Attachment> attachment(new Attachment(image, RootLayout::kImageIsSubdirectory,
+                                                        ViewKind::kOverlay, options.serve.threads));
   const FileDescriptor directory = OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint);
   FileDescriptor fuse = OpenFuseDevice();
   // The FUSE mount and the overlay stand in a namespace of their own, at the target's place: the

@@ -7,6 +7,7 @@
 
 #include "format/image.h"
 #include "mountd/prefetch.h"
+#include "mountd/read_ahead.h"
 #include "mountd/session.h"
 #include "mountd/tree.h"
 #include "mountd/view.h"
@@ -50,8 +51,8 @@ class Attachment {
   Unmounted Unmount();
 
  private:
-  Attachment(const Image& image, RootLayout layout, ViewKind view)
-      : tree_(image, layout), view_(view) {}
+  Attachment(const Image& image, RootLayout layout, ViewKind view, unsigned threads)
+      : read_ahead_(image, threads), tree_(image, layout, &read_ahead_), view_(view) {}
 
   static std::unique_ptr<Attachment> MountDirect(const Image& image, const std::string& target,
                                                  const AttachOptions& options);
@@ -63,6 +64,7 @@ class Attachment {
   // From here on the mount at the target is ours to unmount.
   void TakeMount(const std::string& target);
 
+  ReadAhead read_ahead_;
   const Tree tree_;
   std::unique_ptr<Session> session_;
   const ViewKind view_;

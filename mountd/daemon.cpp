@@ -94,7 +94,8 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
   RequireRegularFile(image_fd, options.image);
   BlockCache cache(options.cache_bytes);
   const std::unique_ptr<const Image> image =
-      Image::Open(std::move(image_fd), options.image, cache, {.allow_foreign = options.foreign});
+      Image::Open(std::move(image_fd), options.image, cache,
+                  {.allow_foreign = options.foreign, .drop_stored = !is_job});
   AccessRecorder recorder;
   Prefetch prefetch;
   const std::unique_ptr<Attachment> attachment =

@@ -9,7 +9,8 @@
 namespace firn {
 
 struct Recording {
-  int exit_code = 0;               // the command's; 128 + N where signal N ended it
+  bool ran = false;                // else the child failed to become the command, and has said why
+  int exit_code = 0;               // the command's, or the child's; 128 + N where signal N ended it
   std::optional<Profile> profile;  // absent where nothing was asked of the image
 };
 

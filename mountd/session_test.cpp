@@ -104,7 +104,7 @@ class SessionTest : public testing::Test {
   std::string mount_point() const { return directory_ + "/mount"; }
 
   std::unique_ptr<Attachment> Mount(ViewKind view) const {
-    return Attachment::Mount(*image_, mount_point(), {.view = view, .threads = 4});
+    return Attachment::Mount(*image_, mount_point(), {.view = view, .serve = {.threads = 4}});
   }
 
   static bool Ended(const Attachment& attachment, int timeout_ms) {
@@ -207,7 +207,7 @@ TEST_P(SessionViewTest, EachBlockIsDecodedOnce) {
       Image::Open(OpenFile(image_path(), O_RDONLY, ErrorKind::kInput), image_path(), alone,
                   {.allow_foreign = true});
   EXPECT_EQ(attachment->Unmount(), Attachment::Unmounted::kGone);
-  const auto second = Attachment::Mount(*image, mount_point(), {.view = GetParam(), .threads = 2});
+  const auto second = Attachment::Mount(*image, mount_point(), {.view = GetParam(), .serve = {.threads = 2}});
   Everything(mount_point());
   for (const BlockKind kind : {BlockKind::kData, BlockKind::kFragment}) {
     const auto index = static_cast<size_t>(kind);
@@ -242,7 +242,7 @@ TEST_F(SessionTest, AMissIsRemembered) {
 
 TEST_F(SessionTest, ADescriptorThatIsNotMountedIsRefused) {
   const Tree tree(*image_, RootLayout::kImageIsRoot);
-  Session session(tree, OpenFuseDevice(), 2);
+  Session session(tree, OpenFuseDevice(), {.threads = 2});
   EXPECT_THROW(session.Start(), Error);
 }
 

@@ -10,6 +10,8 @@
 
 namespace firn {
 
+class ReadAhead;
+
 // What a FUSE superblock names an inode by, and the st_ino that programs see.
 using NodeId = uint64_t;
 inline constexpr NodeId kRootNode = 1;  // fixed by the protocol
@@ -24,9 +26,12 @@ enum class RootLayout {
 // stored: 1 is the FUSE root, any other (slot 1) << 32 | inode number. Thread-safe.
 class Tree {
  public:
-  Tree(const Image& image, RootLayout layout) : image_(image), layout_(layout) {}
+  // `read_ahead`, where given, learns of every read; it outlives the tree.
+  Tree(const Image& image, RootLayout layout, ReadAhead* read_ahead = nullptr)
+      : image_(image), layout_(layout), read_ahead_(read_ahead) {}
 
   const Image& image() const { return image_; }
+  ReadAhead* read_ahead() const { return read_ahead_; }
 
   // Is this the FUSE root above the image's root, which has no inode?
   bool IsAboveImage(NodeId node) const {
@@ -44,6 +49,7 @@ class Tree {
  private:
   const Image& image_;
   const RootLayout layout_;
+  ReadAhead* const read_ahead_;
 };
 
 }  // namespace firn

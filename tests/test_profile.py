@@ -51,7 +51,7 @@ def entries(path):
 SCRIPT = """
 cd /opt/firn-profile-test || exit 9
 cat link > /dev/null
-cat "lib/sub dir/small 3" lib/odd-*
+cat "lib/sub dir/small 3" lib/odd-* > /dev/null
 test -e lib/absent
 dd if=lib/third bs=65536 skip=10 count=1 of=/dev/null 2> /dev/null
 ls lib > /dev/null

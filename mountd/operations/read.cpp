@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "mountd/operations/operations.h"
+#include "mountd/read_ahead.h"
 
 namespace firn {
 void ReplyRead(const Tree& tree, fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
@@ -12,6 +13,9 @@ void ReplyRead(const Tree& tree, fuse_req_t request, fuse_ino_t node, size_t siz
   if (!inode.IsRegular()) {
     fuse_reply_err(request, inode.IsDirectory() ? EISDIR : EINVAL);
     return;
+  }
+  if (ReadAhead* const ahead = tree.read_ahead()) {
+    ahead->Observe(inode, static_cast<uint64_t>(offset), size);
   }
   // The pieces own the decoded blocks until the reply is written from them.
   const std::vector<FilePiece> pieces =
