@@ -177,8 +177,11 @@ def wait_for_prefetch(firn, place):
     raise AssertionError(f"the prefetch does not end: {mount['prefetch']}")
 
 
-def without_dots(requests):
-    return {name: count for name, count in requests.items() if name not in ("FORGET", "BATCH_FORGET")}
+def of_files(requests):
+    """Without those that no cache can save: a direct view answers an ioctl for each file that a
+    program asks whether it is a terminal."""
+    return {name: count for name, count in requests.items()
+            if name not in ("FORGET", "BATCH_FORGET", "IOCTL")}
 
 
 @pytest.mark.parametrize("view", ["overlay", "direct"])
@@ -186,7 +189,7 @@ def test_what_was_prefetched_is_asked_for_no_more(firn, fuse, image, tree, view)
     with firn.mounted(image, "--view", view) as place:
         before = wait_for_prefetch(firn, place)
         assert before["prefetch"]["stage"] == "done"
-        assert before["prefetch"]["done"] == before["prefetch"]["steps"] > 20
+        assert before["prefetch"]["done"] == before["prefetch"]["steps"] > 10
         assert before["prefetch"]["failed"] == before["prefetch"]["missing"] == 0
         assert before["prefetch"]["bytes"] >= 1_800_000
         for name in ("first", "second"):
@@ -195,7 +198,7 @@ def test_what_was_prefetched_is_asked_for_no_more(firn, fuse, image, tree, view)
             tree / "lib/sub dir/small 3").read_bytes()
         assert not (place / "lib" / "absent").exists()
         after = status(firn, place)
-        assert without_dots(after["requests"]) == without_dots(before["requests"])
+        assert of_files(after["requests"]) == of_files(before["requests"])
         # What it did not read is read as ever.
         assert (place / "lib/sub dir/small 9").read_bytes() == (
             tree / "lib/sub dir/small 9").read_bytes()
@@ -248,13 +251,13 @@ def test_each_block_is_decoded_once(firn, fuse, image, tree):
 
 def test_a_damaged_block_is_logged_once_and_the_rest_is_prefetched(firn, fuse, image, directory):
     data = bytearray(image.read_bytes())
-    data[len(data) // 3] ^= 1
+    data[200_000] ^= 1  # in lib/second, the first that the profile reads
     broken = directory / "broken.firn"
     broken.write_bytes(data)
     log = directory / "log"
     with firn.mounted(broken, "--log-file", log) as place:
         mount = wait_for_prefetch(firn, place)
-        assert mount["prefetch"]["stage"] == "done" and mount["prefetch"]["failed"] >= 1
+        assert mount["prefetch"]["stage"] == "done" and mount["errors"]["damaged"] >= 1
         assert mount["prefetch"]["done"] == mount["prefetch"]["steps"]
         failures = 0
         for path in sorted((place / "lib").iterdir()):
