@@ -8,10 +8,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,6 +37,8 @@ std::string RandomText(size_t length, unsigned seed) {
   for (char& c : text) c = static_cast<char>(random());
   return text;
 }
+
+ByteSpan BytesOf(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 class ImageWriterTest : public testing::Test {
  protected:
@@ -121,6 +126,85 @@ TEST_F(ImageWriterTest, StoresEqualFilesOnce) {
   EXPECT_EQ(part.digests[0], part.digests[2]);
   EXPECT_NE(part.digests[0], part.digests[4]);
   EXPECT_LT(part.length, once + 3 * 4096 + 500);
+}
+
+TEST_F(ImageWriterTest, ContentsStandInTheOrderAskedFor) {
+  const TreeNode& a = AddFile("a", RandomText(1000, 1));
+  const TreeNode& b = AddFile("b", RandomText(2 * 4096, 2));
+  const TreeNode& c = AddFile("c", RandomText(1000, 3));
+  options_.order = {.files = {&c, &b, &a}, .front = 2};
+  const SquashfsPart part = Write();
+  // Nothing of it compresses: the two blocks of b, then c, which a does not join.
+  ASSERT_EQ(part.blocks.size(), 4u);
+  EXPECT_EQ(part.blocks[0].length, 4096u);
+  EXPECT_EQ(part.blocks[1].length, 4096u);
+  EXPECT_EQ(part.blocks[2].length, 1000u);
+  EXPECT_EQ(part.blocks[3].length, 1000u);
+  std::string stored(1000, '\0');
+  ReadAt(image_.get(), part.blocks[2].offset, std::as_writable_bytes(std::span(stored)));
+  EXPECT_EQ(stored, RandomText(1000, 3));
+  // Numbers and digests are those of the walk.
+  EXPECT_EQ(ToInt(a.inode_number), 1u);
+  EXPECT_EQ(part.digests[0], Sha256Of(BytesOf(RandomText(1000, 1))));
+  EXPECT_EQ(part.digests[2], Sha256Of(std::as_bytes(std::span(stored))));
+}
+
+TEST_F(ImageWriterTest, AnOrderNamesEachFileOnce) {
+  const TreeNode& a = AddFile("a", "one");
+  const TreeNode& b = AddFile("b", "two");
+  options_.order = {.files = {&b}, .front = 0};
+  EXPECT_THROW(Write(), Error);
+  options_.order = {.files = {&b, &b}, .front = 0};
+  EXPECT_THROW(Write(), Error);
+  options_.order = {.files = {&b, &root_}, .front = 0};
+  EXPECT_THROW(Write(), Error);
+  options_.order = {.files = {&b, &a}, .front = 3};
+  EXPECT_THROW(Write(), Error);
+}
+
+// Takes contents as they are stored: a block of zstd, a plain one, a fragment block for two files.
+class StoredSource : public ContentSource {
+ public:
+  DataWriter::AddedFile Add(const TreeNode& file, DataWriter& data,
+                            const std::function<void(uint64_t)>&) override {
+    const size_t layout = data.NewLayout(file.stamp.size);
+    if (file.name == "blocks") {
+      data.CopyBlock(layout, BytesOf(std::string("stored")), true);
+      data.AddHole(layout, 4096);
+      data.CopyBlock(layout, BytesOf(std::string(4096, 'p')), false);
+    } else if (file.name == "new") {
+      data.PackFragment(layout, BytesOf(std::string(200, 'n')));
+    } else {
+      if (!fragment_) {
+        fragment_ = data.CopyFragmentBlock(BytesOf(std::string("tails")), true);
+      }
+      data.PlaceInFragment(layout, *fragment_, file.name == "one" ? 0 : 50);
+    }
+    return {layout, {}, false};
+  }
+
+ private:
+  std::optional<uint32_t> fragment_;
+};
+
+TEST_F(ImageWriterTest, StoredBlocksAreTakenAsTheyAre) {
+  AddFile("blocks", std::string(3 * 4096, 'x'));
+  AddFile("new", std::string(200, 'n'));
+  AddFile("one", std::string(50, 'o'));
+  AddFile("two", std::string(60, 't'));
+  StoredSource source;
+  const SquashfsPart part =
+      WriteSquashfs(image_.get(), root_, options_, source, [](const auto&) {});
+  EXPECT_EQ(part.copied_blocks, 3u);
+  // The fragment block that was being filled ends where a stored one follows.
+  ASSERT_EQ(part.blocks.size(), 4u);
+  EXPECT_EQ(part.blocks[0].length, 6u);
+  EXPECT_EQ(part.blocks[1].length, 4096u);
+  EXPECT_LT(part.blocks[2].length, 100u);
+  EXPECT_EQ(part.blocks[3].length, 5u);
+  std::string stored(5, '\0');
+  ReadAt(image_.get(), part.blocks[3].offset, std::as_writable_bytes(std::span(stored)));
+  EXPECT_EQ(stored, "tails");
 }
 
 TEST_F(ImageWriterTest, ZerosTakeNoBlocks) {

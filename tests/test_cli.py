@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-COMMANDS = ("build", "mount", "unmount", "run", "status", "inspect", "verify")
+COMMANDS = ("build", "mount", "unmount", "run", "optimize", "status", "inspect",
+            "verify")
 USAGE = 2
 INPUT = 3
 OUTPUT = 4
