@@ -22,8 +22,8 @@
 namespace firn {
 namespace {
 
-// Fragment blocks whose files part are decoded through it, many files from one block.
-constexpr size_t kCacheBytes = size_t{16} << 20;
+// For the tables: StoredContents holds what it needs of the contents.
+constexpr size_t kCacheBytes = size_t{4} << 20;
 constexpr uint64_t kMaxOtherSection = uint64_t{1} << 30;
 constexpr int kMaxZstdLevel = 22;
 

@@ -4,11 +4,22 @@
 #include <unordered_set>
 #include <utility>
 
+#include "format/error.h"
+#include "format/superblock.h"
+
 namespace firn {
+namespace {
+
+constexpr size_t kDecodedFragments = 4;
+
+}  // namespace
 
 StoredContents::StoredContents(const Image& image, const ImageTree& tree,
                                std::span<const TreeNode* const> front)
-    : image_(image), tree_(tree), buffer_(image.block_size()) {
+    : image_(image),
+      tree_(tree),
+      buffer_(image.block_size()),
+      decompressor_(Decompressor::Create(Compression::kZstd, image.block_size())) {
   for (const TreeNode* file : front) Register(*file, true);
   std::vector<std::pair<InodeNumber, const TreeNode*>> rest;
   for (const auto& [file, number] : tree.inodes) {
@@ -29,6 +40,7 @@ StoredContents::StoredContents(const Image& image, const ImageTree& tree,
     return std::pair(!is_loose(one), one.position) < std::pair(!is_loose(other), other.position);
   });
   for (const auto& [number, file] : rest) order_.files.push_back(file);
+  content_at_.clear();  // of use in planning only
 }
 
 void StoredContents::Register(const TreeNode& file, bool in_front) {
@@ -130,10 +142,36 @@ void StoredContents::AddTail(const Inode& inode, const Content& content, size_t 
     data.PlaceInFragment(layout, *fragment.copied_as, inode.file.fragment_offset);
     return;
   }
-  for (const FilePiece& piece :
-       image_.Read(inode, inode.size - content.tail_length, content.tail_length)) {
-    data.PackFragment(layout, piece.bytes);
+  if (content.tail_length == 0) return;
+  const ByteSpan block = DecodedFragment(inode);
+  if (!FitsIn(inode.file.fragment_offset, content.tail_length, block.size())) {
+    throw DamagedError("a file's tail lies outside its fragment block").WithPath(image_.path());
   }
+  data.PackFragment(layout, block.subspan(inode.file.fragment_offset, content.tail_length));
+}
+
+ByteSpan StoredContents::DecodedFragment(const Inode& inode) {
+  const uint32_t index = ToInt(inode.file.fragment);
+  const auto found = std::find_if(decoded_.begin(), decoded_.end(),
+                                  [&](const auto& held) { return held.first == index; });
+  if (found != decoded_.end()) {
+    std::rotate(decoded_.begin(), found, found + 1);
+    return decoded_.front().second;
+  }
+  const StoredBlock block = image_.FragmentOf(inode);
+  const ByteSpan stored = ReadStored(block);
+  if (decoded_.size() == kDecodedFragments) decoded_.pop_back();
+  std::vector<std::byte>& decoded =
+      decoded_.emplace_front(index, std::vector<std::byte>(stored.begin(), stored.end())).second;
+  if (block.compressed) {
+    decoded.resize(image_.block_size());
+    try {
+      decoded.resize(decompressor_->Decode(stored, decoded));
+    } catch (const Error& error) {
+      throw error.WithOffset(block.offset).WithPath(image_.path());
+    }
+  }
+  return decoded;
 }
 
 ByteSpan StoredContents::ReadStored(const StoredBlock& block) {

@@ -2,14 +2,18 @@
 #define FIRN_BUILDER_STORED_CONTENTS_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "builder/image_tree.h"
+#include "format/decompressor.h"
 #include "format/image.h"
 #include "format/squashfs_writer.h"
 
@@ -59,6 +63,7 @@ class StoredContents final : public ContentSource {
                   const std::function<void(uint64_t)>& tick);
   void AddTail(const Inode& inode, const Content& content, size_t layout, DataWriter& data);
   ByteSpan ReadStored(const StoredBlock& block);
+  ByteSpan DecodedFragment(const Inode& inode);
 
   const Image& image_;
   const ImageTree& tree_;
@@ -68,6 +73,10 @@ class StoredContents final : public ContentSource {
   std::unordered_map<const TreeNode*, uint32_t> content_of_;
   std::unordered_map<uint32_t, Fragment> fragments_;
   std::vector<std::byte> buffer_;
+  // Decoded fragment blocks, the last one used first: files that are packed anew come from a few
+  // of them by turns. The image's own cache, in shards, would have to be much larger.
+  const std::unique_ptr<const Decompressor> decompressor_;
+  std::deque<std::pair<uint32_t, std::vector<std::byte>>> decoded_;
 };
 
 }  // namespace firn
