@@ -56,16 +56,30 @@ bool Load(ByteSpan bytes, size_t at, T& value) {
   return true;
 }
 
-// The kernel reads a file in requests of its read-ahead's size.
-bool JoinsLast(const ProfileEntry& next, std::vector<ProfileEntry>& entries) {
-  if (entries.empty() || next.action != ProfileAction::kRead) return false;
-  ProfileEntry& last = entries.back();
-  if (last.action != ProfileAction::kRead || last.path != next.path ||
-      last.offset + last.length != next.offset) {
-    return false;
+bool Adjoin(const ProfileEntry& a, const ProfileEntry& b) {
+  return a.action == ProfileAction::kRead && a.path == b.path &&
+         (a.offset + a.length == b.offset || b.offset + b.length == a.offset);
+}
+
+// The kernel reads a file in requests of its read-ahead's size, several of which are under way at
+// once and may arrive in any order: what adjoins one of the latest reads becomes part of it.
+void AddRead(ProfileEntry read, std::vector<ProfileEntry>& entries) {
+  constexpr size_t kLookBack = 16;
+  const size_t first = entries.size() - std::min(entries.size(), kLookBack);
+  size_t place = entries.size();
+  for (size_t at = first; at < entries.size();) {
+    if (!Adjoin(entries[at], read)) {
+      ++at;
+      continue;
+    }
+    read.offset = std::min(read.offset, entries[at].offset);
+    read.length += entries[at].length;
+    entries.erase(entries.begin() + static_cast<ptrdiff_t>(at));
+    place = std::min(place, at);
+    at = first;  // what it has become may adjoin another
   }
-  last.length += next.length;
-  return true;
+  place = std::min(place, entries.size());
+  entries.insert(entries.begin() + static_cast<ptrdiff_t>(place), std::move(read));
 }
 
 }  // namespace
@@ -116,8 +130,10 @@ Profile AccessRecorder::MakeProfile(const Tree& tree) const {
       if (event.offset >= size) continue;
       entry.offset = event.offset;
       entry.length = std::min(event.length, size - event.offset);
+      AddRead(std::move(entry), entries);
+    } else {
+      entries.push_back(std::move(entry));
     }
-    if (!JoinsLast(entry, entries)) entries.push_back(std::move(entry));
   }
   const Profile recorded(std::move(entries));
   return Profile::Merge({&recorded, 1});

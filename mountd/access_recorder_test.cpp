@@ -93,6 +93,24 @@ TEST_F(AccessRecorderTest, NamesPathsInOrder) {
                                        {kRead, "a/file", 0, 10'000}}));
 }
 
+TEST_F(AccessRecorderTest, JoinsReadsThatArriveInAnyOrder) {
+  const NodeId a = NodeOf(root_, "a");
+  const NodeId file = NodeOf(a, "file");
+  LookUp(root_, "a");
+  LookUp(a, "file");
+  Read(file, 0, 2000);
+  Read(file, 6000, 2000);
+  LookUp(a, "none");
+  Read(file, 2000, 4000);
+  Read(file, 9000, 500);
+  EXPECT_EQ(recorder_.MakeProfile(*tree_).entries(),
+            (std::vector<ProfileEntry>{{kLookup, "a"},
+                                       {kLookup, "a/file"},
+                                       {kRead, "a/file", 0, 8000},
+                                       {kMiss, "a/none"},
+                                       {kRead, "a/file", 9000, 500}}));
+}
+
 TEST_F(AccessRecorderTest, LeavesOutWhatHasNoPath) {
   Read(NodeOf(NodeOf(root_, "a"), "file"), 0, 4096);  // nobody looked it up
   Send(FUSE_READ, root_, "short", 5);

@@ -26,6 +26,7 @@
 #include "format/error.h"
 #include "format/file.h"
 #include "format/profile.h"
+#include "mountd/fuse_mount.h"
 #include "mountd/memory_pressure.h"
 #include "mountd/prefetch_state.h"
 #include "mountd/view.h"
@@ -83,7 +84,8 @@ void EnterUserNamespace(int user_namespace) {
 
 void DropPrivileges() {
   constexpr uid_t kNobody = 65534;
-  if (geteuid() == 0) {
+  // The root of a container may not be allowed to be anybody else, and is nobody outside of it.
+  if (geteuid() == 0 && !InUserNamespace()) {
     RequireSuccess(setgroups(0, nullptr) == 0 && setresgid(kNobody, kNobody, kNobody) == 0 &&
                        setresuid(kNobody, kNobody, kNobody) == 0,
                    "cannot become nobody");

@@ -207,7 +207,8 @@ TEST_P(SessionViewTest, EachBlockIsDecodedOnce) {
       Image::Open(OpenFile(image_path(), O_RDONLY, ErrorKind::kInput), image_path(), alone,
                   {.allow_foreign = true});
   EXPECT_EQ(attachment->Unmount(), Attachment::Unmounted::kGone);
-  const auto second = Attachment::Mount(*image, mount_point(), {.view = GetParam(), .serve = {.threads = 2}});
+  const auto second =
+      Attachment::Mount(*image, mount_point(), {.view = GetParam(), .serve = {.threads = 2}});
   Everything(mount_point());
   for (const BlockKind kind : {BlockKind::kData, BlockKind::kFragment}) {
     const auto index = static_cast<size_t>(kind);
