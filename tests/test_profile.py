@@ -184,6 +184,7 @@ def of_files(requests):
             if name not in ("FORGET", "BATCH_FORGET", "IOCTL")}
 
 
+@pytest.mark.concurrent
 @pytest.mark.parametrize("view", ["overlay", "direct"])
 def test_what_was_prefetched_is_asked_for_no_more(firn, fuse, image, tree, view):
     with firn.mounted(image, "--view", view) as place:
@@ -237,6 +238,7 @@ def test_no_prefetch(firn, fuse, image, plain):
             assert mount["decoded"]["data"] == 0
 
 
+@pytest.mark.concurrent
 def test_each_block_is_decoded_once(firn, fuse, image, tree):
     """Readers that start with the prefetch share its decoding."""
     with firn.mounted(image) as place:
