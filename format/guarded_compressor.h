@@ -23,6 +23,7 @@ using ZstdContext = std::unique_ptr<ZSTD_CCtx_s, FreeZstdContext>;
 // blocks waits for ever. Here such a block counts as incompressible, and the failure is kept for
 // CheckCompressor().
 struct GuardedCompressor : sqfs_compressor_t {
+  uint32_t block_size = 0;
   int level = 0;
   ZstdContext context;
   SqfsHandle<sqfs_compressor_t> inner;

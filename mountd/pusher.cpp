@@ -38,7 +38,7 @@ constexpr uint64_t kLargestRequest = uint64_t{1} << 20;
 constexpr uint64_t kDefaultReadAhead = 128 << 10;
 // How long, at most, one step waits while the worker has requests of others in hand: they go
 // first, but with hundreds of processes there is always one.
-constexpr int kMostPauses = 20;
+constexpr int kMostPauses = 50;
 constexpr std::chrono::microseconds kPause{100};
 
 // Opens below the root only, and through no symlink: the profile comes from the image's maker, and
