@@ -11,7 +11,8 @@ HelpFormatter::HelpFormatter() {
 std::string HelpFormatter::make_usage(const CLI::App* app, std::string name) const {
   std::string usage = CLI::Formatter::make_usage(app, std::move(name));
   // What follows `--` never reaches the parser.
-  if (app->get_name() == "run") usage.insert(usage.size() - 1, " -- CMD [ARG...]");
+  if (app->get_name() == "run" || app->get_name() == "profile")
+    usage.insert(usage.size() - 1, " -- CMD [ARG...]");
   return usage;
 }
 

@@ -31,11 +31,12 @@ constexpr char kMainFooter[] =
     "  firn mount science.firn /mnt/science              show it at a path\n"
     "  firn inspect science.firn                         what is in it\n"
     "  firn verify science.firn                          is every byte what it must be\n"
+    "  firn profile science.firn -- CMD                  what CMD touches, for a faster start\n"
     "\n"
     "'firn help COMMAND' tells more of a command. Exit codes: 0 success, 1 internal error,\n"
     "2 usage, 3 input, 4 output, 5 damaged image, 6 unsupported image, 7 the system lacks or\n"
     "forbids something, 8 mount point, 9 firnd does not answer, 130 interrupted;\n"
-    "'firn run' fails with 125, else the exit code is the command's.";
+    "'firn run' and 'firn profile' fail with 125, else the exit code is the command's.";
 
 int PrintError(const std::string& text) {
   std::cerr << "firn: error: " << PrintableLines(text) << std::endl;

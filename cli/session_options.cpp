@@ -10,7 +10,7 @@ LaunchOptions SessionOptions::ToLaunchOptions() const {
   if (view != "auto") launch.view = view == "overlay" ? ViewKind::kOverlay : ViewKind::kDirect;
   launch.cache_bytes = cache_size;
   launch.threads = threads;
-  launch.prefetch = prefetch;
+  launch.prefetch = !no_prefetch;
   // firnd has another working directory.
   if (!log_file.empty()) launch.log_file = std::filesystem::absolute(log_file).string();
   return launch;
@@ -31,7 +31,7 @@ void AddSessionOptions(CLI::App& app, SessionOptions& options) {
   app.add_option("--threads", options.threads, "Threads that serve [one a CPU, 2 to 16]")
       ->option_text("N")
       ->check(CLI::Range(1u, 256u));
-  app.add_flag("!--no-prefetch", options.prefetch,
+  app.add_flag("--no-prefetch", options.no_prefetch,
                "Do not read ahead what the image's profile says");
   app.add_option("--log-file", options.log_file, "Where firnd logs, instead of syslog")
       ->option_text("FILE");

@@ -16,7 +16,7 @@ struct SessionOptions {
   size_t cache_size = 0;
   unsigned threads = 0;
   std::string log_file;
-  bool prefetch = true;
+  bool no_prefetch = false;
 
   LaunchOptions ToLaunchOptions() const;
 };

@@ -29,6 +29,7 @@ struct CommandLine {
   std::vector<std::string> arguments;  // IMAGE unless it comes as a descriptor, then MOUNTPOINT
   DaemonOptions options;
   ViewChoice view = ViewChoice::kAuto;
+  bool no_prefetch = false;
   PusherOptions push;
 };
 
@@ -60,7 +61,7 @@ void AddOptions(CLI::App& app, CommandLine& line) {
   app.add_option("--fuse-fd", options.fuse_fd, "Serve this FUSE mount instead of mounting")
       ->check(CLI::NonNegativeNumber)
       ->option_text("N");
-  app.add_flag("!--no-prefetch", options.prefetch, "Leave the image's profile alone");
+  app.add_flag("--no-prefetch", line.no_prefetch, "Leave the image's profile alone");
   app.add_option("--record-fd", options.record_fd,
                  "Record what is done with the image, and write the profile here at the end")
       ->check(CLI::NonNegativeNumber)
@@ -99,6 +100,7 @@ DaemonOptions Checked(const CommandLine& line) {
   }
   if (!has_image) options.image = line.arguments.front();
   options.mount_point = line.arguments.back();
+  options.prefetch = !line.no_prefetch;
   if (line.view != ViewChoice::kAuto) {
     options.view = line.view == ViewChoice::kOverlay ? ViewKind::kOverlay : ViewKind::kDirect;
   } else if (options.fuse_fd >= 0) {
