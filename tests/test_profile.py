@@ -197,6 +197,7 @@ def test_what_was_prefetched_is_asked_for_no_more(firn, fuse, image, tree, view)
             assert (place / "lib" / name).read_bytes() == (tree / "lib" / name).read_bytes()
         assert (place / "lib/sub dir/small 3").read_bytes() == (
             tree / "lib/sub dir/small 3").read_bytes()
+        assert os.readlink(place / "link") == "lib/second"
         assert not (place / "lib" / "absent").exists()
         after = status(firn, place)
         assert of_files(after["requests"]) == of_files(before["requests"])
