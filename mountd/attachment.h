@@ -41,6 +41,7 @@ class Attachment {
   Attachment& operator=(const Attachment&) = delete;
 
   const Session& session() const { return *session_; }
+  const Tree& tree() const { return tree_; }
   ViewKind view() const { return view_; }
   // Why the view is direct though nobody asked for that; empty otherwise.
   const std::string& view_reason() const { return view_reason_; }

@@ -120,10 +120,7 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
   }
   loop.Run();
   if (options.record_fd >= 0) {
-    const Tree tree(*image, attachment->view() == ViewKind::kOverlay
-                                ? RootLayout::kImageIsSubdirectory
-                                : RootLayout::kImageIsRoot);
-    WriteRecord(options.record_fd, recorder.MakeProfile(tree).ToText());
+    WriteRecord(options.record_fd, recorder.MakeProfile(attachment->tree()).ToText());
   }
   LogInfo("{} at {} ended", options.image, target);
 }

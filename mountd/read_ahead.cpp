@@ -21,9 +21,8 @@ constexpr int kLowPriority = 5;
 
 }  // namespace
 
-ReadAhead::ReadAhead(const Image& image, unsigned threads) : image_(image) {
-  for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
-}
+ReadAhead::ReadAhead(const Image& image, unsigned threads)
+    : image_(image), thread_count_(threads) {}
 
 ReadAhead::~ReadAhead() {
   {
@@ -63,6 +62,8 @@ void ReadAhead::Observe(const Inode& file, uint64_t offset, uint64_t length) {
       std::min(block_count, (stream.next + kBytesAhead + block_size - 1) / block_size);
   stream.ahead_until = std::max(stream.ahead_until, (stream.next + block_size - 1) / block_size);
   for (; stream.ahead_until < wanted && tasks_.size() < kMostTasks; ++stream.ahead_until) {
+    // Most sessions have no such reader, and need not start threads for one.
+    while (threads_.size() < thread_count_) threads_.emplace_back([this] { Work(); });
     tasks_.push_back({file, stream.ahead_until});
     changed_.notify_one();
   }

@@ -18,7 +18,7 @@ namespace firn {
 // ahead, which is one block and keeps one processor busy. Thread-safe.
 class ReadAhead {
  public:
-  // `image` outlives it.
+  // `image` outlives it. The threads start with the first block to decode.
   ReadAhead(const Image& image, unsigned threads);
   // Waits for the blocks at hand.
   ~ReadAhead();
@@ -46,6 +46,7 @@ class ReadAhead {
   void Work();
 
   const Image& image_;
+  const unsigned thread_count_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::array<Stream, 32> streams_;

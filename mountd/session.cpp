@@ -147,11 +147,16 @@ bool Session::ServeOne(Buffer& buffer) {
                          static_cast<size_t>(got));
   requests_.Count(request);
   if (options_.recorder != nullptr) options_.recorder->Observe(request);
-  const bool is_waited_for = options_.prefetch != nullptr && !IsOfPusher(request);
+  const bool is_waited_for = IsPrefetching() && !IsOfPusher(request);
   if (is_waited_for) options_.prefetch->waiting.fetch_add(1, std::memory_order_relaxed);
   fuse_session_process_buf(session_.get(), buffer.get());
   if (is_waited_for) options_.prefetch->waiting.fetch_sub(1, std::memory_order_relaxed);
   return true;
+}
+
+bool Session::IsPrefetching() const {
+  return options_.prefetch != nullptr &&
+         options_.prefetch->stage.load(std::memory_order_relaxed) == PrefetchStage::kRunning;
 }
 
 bool Session::IsOfPusher(ByteSpan request) const {

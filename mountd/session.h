@@ -62,6 +62,7 @@ class Session {
   void LeaveRunning();
   // False at the end of the connection.
   bool ServeOne(Buffer& buffer);
+  bool IsPrefetching() const;
   bool IsOfPusher(ByteSpan request) const;
 
   struct DestroySession {
