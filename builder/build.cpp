@@ -14,6 +14,7 @@
 #include "builder/bytecode.h"
 #include "builder/content_order.h"
 #include "builder/interrupt.h"
+#include "builder/naming_output.h"
 #include "builder/temporary_directory.h"
 #include "builder/tree_walk.h"
 #include "firn_version.h"
@@ -56,17 +57,6 @@ std::vector<SourceStamp> OutputStamps(const OutputFile& output) {
   if (fstat(output.fd(), &status) == 0) stamps.push_back(SourceStamp::Of(status));
   if (lstat(output.path().c_str(), &status) == 0) stamps.push_back(SourceStamp::Of(status));
   return stamps;
-}
-
-// WriteImage knows the image by its descriptor only.
-WrittenImage WriteTo(const OutputFile& output, TreeNode& root, const ImageWriterOptions& options,
-                     Manifest manifest, const ProgressFunction& progress) {
-  try {
-    return WriteImage(output.fd(), root, options, std::move(manifest), progress);
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kOutput) throw error.WithPath(output.path());
-    throw;
-  }
 }
 
 uint64_t SumOfSizes(const TreeNode& node) {
@@ -130,12 +120,14 @@ BuildSummary Build(const BuildOptions& options,
   manifest.builder = "firn " FIRN_VERSION;
   BuildProgress written{.stage = BuildStage::kWrite, .total = SumOfSizes(*tree.root)};
   BuildSummary summary;
-  summary.image = WriteTo(output, *tree.root, writer_options, std::move(manifest),
-                          [&](const WriteProgress& at) {
-                            ThrowIfInterrupted();
-                            written.done = at.bytes;
-                            progress(written);
-                          });
+  const auto report = [&](const WriteProgress& at) {
+    ThrowIfInterrupted();
+    written.done = at.bytes;
+    progress(written);
+  };
+  summary.image = NamingOutput(output, [&] {
+    return WriteImage(output.fd(), *tree.root, writer_options, std::move(manifest), report);
+  });
   output.Commit();
   summary.output = options.output;
   summary.skipped_special = tree.skipped_special;

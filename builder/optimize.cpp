@@ -11,6 +11,7 @@
 #include "builder/content_order.h"
 #include "builder/image_tree.h"
 #include "builder/interrupt.h"
+#include "builder/naming_output.h"
 #include "builder/stored_contents.h"
 #include "format/appendix.h"
 #include "format/appendix_writer.h"
@@ -116,13 +117,7 @@ OptimizeSummary Optimize(FileDescriptor file, const OptimizeOptions& options,
 
   const InterruptGuard interrupts;
   OutputFile output(options.output, options.force);
-  try {
-    Write(source, options, profile, output, summary, progress);
-  } catch (const Error& error) {
-    // The writer knows the image by its descriptor only.
-    if (error.kind() == ErrorKind::kOutput) throw error.WithPath(output.path());
-    throw;
-  }
+  NamingOutput(output, [&] { Write(source, options, profile, output, summary, progress); });
   output.Commit();
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return summary;
