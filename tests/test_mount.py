@@ -110,10 +110,11 @@ def requests_during(firn, place, command):
 
 
 def reclaimed():
-    """Grows when the kernel takes pages of files away: for want of memory, or because DAMON found
-    that nobody had used them lately, which /proc/vmstat does not count."""
+    """Grows when the kernel takes pages of files or its memory of names away: for want of memory, or
+    because DAMON found that nobody had used them lately, which /proc/vmstat does not count."""
     lines = pathlib.Path("/proc/vmstat").read_text().splitlines()
-    taken = sum(int(line.split()[1]) for line in lines if line.startswith(("pgsteal_", "drop_")))
+    taken = sum(int(line.split()[1]) for line in lines
+                if line.startswith(("pgsteal_", "drop_", "slabs_scanned")))
     for daemon in pathlib.Path("/sys/kernel/mm/damon/admin/kdamonds").glob("[0-9]*"):
         try:
             (daemon / "state").write_text("update_schemes_stats")
