@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -72,8 +73,13 @@ size_t ReadAt(int fd, uint64_t offset, MutableByteSpan buffer) {
 }
 
 void DropCached(int fd, uint64_t offset, uint64_t length) {
+  // The page cache holds folios of up to 2 MiB and gives up only those that lie in the range as a
+  // whole. A piece read before this one left the folio that reaches into both.
+  constexpr uint64_t kLargestFolio = uint64_t{2} << 20;
+  const uint64_t before = std::min(offset, kLargestFolio);
   // A hint: where the file system does not know it, nothing is lost.
-  posix_fadvise(fd, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+  posix_fadvise(fd, static_cast<off_t>(offset - before), static_cast<off_t>(before + length),
+                POSIX_FADV_DONTNEED);
 }
 
 void WriteAt(int fd, uint64_t offset, ByteSpan bytes) {

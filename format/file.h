@@ -35,7 +35,8 @@ FileDescriptor OpenFile(const std::string& path, int flags, ErrorKind kind);
 // number read. Thread-safe. Throws kDamaged with the errno's text where the storage fails.
 size_t ReadAt(int fd, uint64_t offset, MutableByteSpan buffer);
 
-// Tells the kernel that it need not keep [offset, offset + length) of the file in its page cache.
+// Tells the kernel that it need not keep [offset, offset + length) of the file in its page cache,
+// nor what lies at most 2 MiB before it: right for a file that is read from front to back in pieces.
 void DropCached(int fd, uint64_t offset, uint64_t length);
 
 // Writes all of `bytes`. Throws kOutput ("disk full" is named as such).
