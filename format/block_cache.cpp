@@ -19,8 +19,11 @@ size_t BlockCache::KeyHash::operator()(const BlockKey& key) const {
   return Mix(Mix(space) + key.position);
 }
 
-BlockCache::BlockCache(size_t capacity_bytes)
-    : shard_capacity_(std::max<size_t>(capacity_bytes / kShards, 1)) {}
+BlockCache::BlockCache(size_t capacity_bytes, BlockCacheCounters* counters)
+    : shard_capacity_(std::max<size_t>(capacity_bytes / kShards, 1)),
+      counters_(counters != nullptr ? *counters : own_counters_) {
+  counters_.bytes.store(0);  // those of a cache before this one are gone
+}
 
 BlockCache::Shard& BlockCache::ShardOf(const BlockKey& key) {
   return shards_[(KeyHash{}(key) >> 32) % kShards];
@@ -32,12 +35,12 @@ std::shared_ptr<const Block> BlockCache::Get(const BlockKey& key, const Decoder&
   {
     std::unique_lock lock(shard.mutex);
     if (const auto found = shard.residents.find(key); found != shard.residents.end()) {
-      hits_.fetch_add(1, std::memory_order_relaxed);
+      counters_.hits.fetch_add(1, std::memory_order_relaxed);
       shard.recent.splice(shard.recent.begin(), shard.recent, found->second);
       return found->second->block;
     }
     if (const auto found = shard.flights.find(key); found != shard.flights.end()) {
-      hits_.fetch_add(1, std::memory_order_relaxed);
+      counters_.hits.fetch_add(1, std::memory_order_relaxed);
       flight = found->second;
       shard.landed.wait(lock, [&] { return flight->done; });
       if (flight->error) std::rethrow_exception(flight->error);
@@ -52,7 +55,7 @@ std::shared_ptr<const Block> BlockCache::Get(const BlockKey& key, const Decoder&
   std::exception_ptr error;
   try {
     block = decode();
-    decoded_[static_cast<size_t>(key.kind)].fetch_add(1, std::memory_order_relaxed);
+    counters_.decoded[static_cast<size_t>(key.kind)].fetch_add(1, std::memory_order_relaxed);
   } catch (...) {
     error = std::current_exception();
   }
@@ -73,27 +76,27 @@ void BlockCache::Insert(Shard& shard, const BlockKey& key,
                         const std::shared_ptr<const Block>& block) {
   shard.recent.push_front({key, block});
   shard.residents[key] = shard.recent.begin();
+  uint64_t freed = 0;
   shard.bytes += block->bytes().size();
   // The newest stays even where it alone exceeds the bound: its readers are about to share it.
   while (shard.bytes > shard_capacity_ && shard.recent.size() > 1) {
     const Resident& oldest = shard.recent.back();
+    freed += oldest.block->bytes().size();
     shard.bytes -= oldest.block->bytes().size();
     shard.residents.erase(oldest.key);
     shard.recent.pop_back();
   }
+  counters_.bytes.fetch_add(block->bytes().size() - freed, std::memory_order_relaxed);
 }
 
 BlockCache::Statistics BlockCache::statistics() const {
   Statistics statistics;
   for (size_t kind = 0; kind < kBlockKinds; ++kind) {
-    statistics.decoded[kind] = decoded_[kind].load(std::memory_order_relaxed);
+    statistics.decoded[kind] = counters_.decoded[kind].load(std::memory_order_relaxed);
   }
-  statistics.hits = hits_.load(std::memory_order_relaxed);
+  statistics.hits = counters_.hits.load(std::memory_order_relaxed);
   statistics.capacity = shard_capacity_ * kShards;
-  for (const Shard& shard : shards_) {
-    const std::lock_guard lock(shard.mutex);
-    statistics.bytes += shard.bytes;
-  }
+  statistics.bytes = counters_.bytes.load(std::memory_order_relaxed);
   return statistics;
 }
 

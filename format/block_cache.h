@@ -47,6 +47,13 @@ struct BlockKey {
   bool operator==(const BlockKey&) const = default;
 };
 
+// What a cache counts. May lie in memory that outlives it and that another process reads.
+struct BlockCacheCounters {
+  std::array<std::atomic<uint64_t>, kBlockKinds> decoded{};  // blocks, by BlockKind
+  std::atomic<uint64_t> hits{0};                             // found, or waited for
+  std::atomic<uint64_t> bytes{0};                            // held now
+};
+
 // A cache of decoded blocks, sharded, bounded in bytes, with single flight: however many threads
 // ask for a block at once, one decodes it, the others wait for that one alone. Decoding happens
 // outside every lock. Least recently used blocks go first; one that somebody still holds stays
@@ -62,7 +69,8 @@ class BlockCache {
     uint64_t capacity = 0;
   };
 
-  explicit BlockCache(size_t capacity_bytes);
+  // `counters`, where given, outlives the cache.
+  explicit BlockCache(size_t capacity_bytes, BlockCacheCounters* counters = nullptr);
 
   // The block, decoded by `decode` where it is not there. What `decode` throws reaches everybody
   // who waited for it; nothing is remembered of it, so the next one tries again.
@@ -99,8 +107,8 @@ class BlockCache {
 
   const size_t shard_capacity_;
   std::array<Shard, kShards> shards_;
-  std::array<std::atomic<uint64_t>, kBlockKinds> decoded_{};
-  std::atomic<uint64_t> hits_{0};
+  BlockCacheCounters own_counters_;
+  BlockCacheCounters& counters_;
 };
 
 }  // namespace firn

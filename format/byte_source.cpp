@@ -9,7 +9,7 @@ namespace firn {
 
 void ByteSource::ReadFile(int fd, ImageOffset offset, MutableByteSpan buffer) const {
   const size_t got = ReadAt(fd, ToInt(offset), buffer);
-  bytes_read_.fetch_add(got, std::memory_order_relaxed);
+  bytes_read_->fetch_add(got, std::memory_order_relaxed);
   if (got != buffer.size()) {
     throw Error(ErrorKind::kDamaged, "the file ends early",
                 "It was cut short after it was opened; restore it from a copy.")

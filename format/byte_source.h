@@ -26,14 +26,17 @@ class ByteSource {
   virtual void Drop(ImageOffset offset, uint64_t length) const = 0;
 
   // Bytes read from the file so far.
-  uint64_t bytes_read() const { return bytes_read_.load(std::memory_order_relaxed); }
+  uint64_t bytes_read() const { return bytes_read_->load(std::memory_order_relaxed); }
+  // From now on they are added up there; `counter` outlives the source. Call it before any read.
+  void CountIn(std::atomic<uint64_t>& counter) { bytes_read_ = &counter; }
 
  protected:
   // pread of all of `buffer`; the file ending early is kDamaged.
   void ReadFile(int fd, ImageOffset offset, MutableByteSpan buffer) const;
 
  private:
-  mutable std::atomic<uint64_t> bytes_read_{0};
+  mutable std::atomic<uint64_t> own_bytes_read_{0};
+  std::atomic<uint64_t>* bytes_read_ = &own_bytes_read_;
 };
 
 // A foreign file: what is there is taken as it is. `fd` is borrowed.

@@ -91,7 +91,7 @@ struct Image::Parts {
   };
 
   Parts(FileDescriptor file, std::string image_path, BlockCache& cache,
-        std::optional<Appendix> appendix, bool drop_stored)
+        std::optional<Appendix> appendix, const ImageOptions& options)
       : fd(std::move(file)), path(std::move(image_path)), file_length(FileSize(fd.get())) {
     const uint32_t number = NextImageNumber();
     if (appendix) {
@@ -101,13 +101,14 @@ struct Image::Parts {
     } else {
       source = std::make_unique<PlainSource>(fd.get(), file_length);
     }
+    if (options.bytes_read != nullptr) source->CountIn(*options.bytes_read);
     super = ReadSuperblock(*source, file_length);
     if (verified && super.bytes_used != verified->appendix.core().squashfs_length) {
       throw Error(ErrorKind::kDamaged, "superblock and core table disagree on the SquashFS part",
                   "The image is damaged; build it anew.")
           .WithOffset(40);
     }
-    squashfs.emplace(*source, cache, number, super, drop_stored);
+    squashfs.emplace(*source, cache, number, super, options.drop_stored);
     root = squashfs->inodes.ByReference(super.root);
     if (!root.IsDirectory()) {
       throw Error(ErrorKind::kDamaged, "the root is not a directory").WithOffset(32);
@@ -125,7 +126,7 @@ struct Image::Parts {
   const std::string path;
   const uint64_t file_length;
   std::optional<VerifiedParts> verified;
-  std::unique_ptr<const ByteSource> source;
+  std::unique_ptr<ByteSource> source;
   Superblock super;
   std::optional<Squashfs> squashfs;
   Inode root;
@@ -140,8 +141,8 @@ std::unique_ptr<const Image> Image::Open(FileDescriptor fd, std::string path, Bl
     std::optional<Appendix> appendix = options.allow_foreign
                                            ? Appendix::Read(fd.get(), path)
                                            : std::optional(Appendix::ReadImage(fd.get(), path));
-    return std::make_unique<const Image>(std::make_unique<const Parts>(
-        std::move(fd), path, cache, std::move(appendix), options.drop_stored));
+    return std::make_unique<const Image>(
+        std::make_unique<const Parts>(std::move(fd), path, cache, std::move(appendix), options));
   });
 }
 

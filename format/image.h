@@ -1,6 +1,7 @@
 #ifndef FIRN_FORMAT_IMAGE_H_
 #define FIRN_FORMAT_IMAGE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -46,6 +47,8 @@ struct ImageOptions {
   // A data block that was read to its end is dropped from the kernel's page cache, where it would
   // lie beside what programs read. Not where others read the same file and decode it themselves.
   bool drop_stored = false;
+  // Where bytes read from the file are counted, if not in the image alone; outlives it.
+  std::atomic<uint64_t>* bytes_read = nullptr;
 };
 
 // An open image (or, on request, a foreign SquashFS file), read with pread only. Opening reads the

@@ -27,13 +27,13 @@ FileDescriptor OpenForPusher(const std::string& fuse_mount) {
 
 }  // namespace
 
-std::unique_ptr<Attachment> Attachment::Mount(const Image& image, const std::string& target,
+std::unique_ptr<Attachment> Attachment::Mount(const std::string& target,
                                               const AttachOptions& options) {
   std::string reason;
   if (options.view != ViewKind::kDirect) {
     if (MayMount()) {
       try {
-        return MountOverlay(image, target, options);
+        return MountOverlay(target, options);
       } catch (const Error& error) {
         // What the kernel refuses for an overlay it may allow for FUSE alone.
         if (options.view || error.kind() != ErrorKind::kSystem) throw;
@@ -47,30 +47,27 @@ std::unique_ptr<Attachment> Attachment::Mount(const Image& image, const std::str
       }
     }
   }
-  std::unique_ptr<Attachment> attachment = MountDirect(image, target, options);
+  std::unique_ptr<Attachment> attachment = MountDirect(target, options);
   attachment->view_reason_ = std::move(reason);
   return attachment;
 }
 
-std::unique_ptr<Attachment> Attachment::Serve(const Image& image, FileDescriptor fuse,
-                                              PusherPlace place, const AttachOptions& options) {
+std::unique_ptr<Attachment> Attachment::Serve(FileDescriptor fuse, PusherPlace place,
+                                              const AttachOptions& options) {
   const ViewKind view = options.view.value_or(ViewKind::kDirect);
-  const RootLayout layout =
-      view == ViewKind::kOverlay ? RootLayout::kImageIsSubdirectory : RootLayout::kImageIsRoot;
-  std::unique_ptr<Attachment> attachment(
-      new Attachment(image, layout, view, options.serve.threads));
-  attachment->StartSession(std::move(fuse), options);
+  std::unique_ptr<Attachment> attachment(new Attachment(view));
   place.above_image = view == ViewKind::kOverlay;
+  options.start(std::move(fuse),
+                place.above_image ? RootLayout::kImageIsSubdirectory : RootLayout::kImageIsRoot);
   if (place.root.valid()) RaiseReadAhead("/proc/self/fd/" + std::to_string(place.root.get()));
-  attachment->StartPrefetch(std::move(place), options);
+  attachment->place_ = std::move(place);
   return attachment;
 }
 
-std::unique_ptr<Attachment> Attachment::MountDirect(const Image& image, const std::string& target,
+std::unique_ptr<Attachment> Attachment::MountDirect(const std::string& target,
                                                     const AttachOptions& options) {
-  std::unique_ptr<Attachment> attachment(
-      new Attachment(image, RootLayout::kImageIsRoot, ViewKind::kDirect, options.serve.threads));
-  FuseMountOptions mount_options{.source = image.path()};
+  std::unique_ptr<Attachment> attachment(new Attachment(ViewKind::kDirect));
+  FuseMountOptions mount_options{.source = options.image};
   FileDescriptor fuse;
   if (MayMount()) {
     fuse = OpenFuseDevice();
@@ -79,35 +76,33 @@ std::unique_ptr<Attachment> Attachment::MountDirect(const Image& image, const st
     fuse = MountThroughFusermount(target, mount_options);
   }
   attachment->TakeMount(target);
-  attachment->StartSession(std::move(fuse), options);
+  options.start(std::move(fuse), RootLayout::kImageIsRoot);
   RaiseReadAhead(target);
-  attachment->StartPrefetch({.root = OpenForPusher(target), .user_namespace = {}}, options);
+  attachment->place_ = {.root = OpenForPusher(target), .user_namespace = {}};
   return attachment;
 }
 
-std::unique_ptr<Attachment> Attachment::MountOverlay(const Image& image, const std::string& target,
+std::unique_ptr<Attachment> Attachment::MountOverlay(const std::string& target,
                                                      const AttachOptions& options) {
-  std::unique_ptr<Attachment> attachment(new Attachment(image, RootLayout::kImageIsSubdirectory,
-                                                        ViewKind::kOverlay, options.serve.threads));
+  std::unique_ptr<Attachment> attachment(new Attachment(ViewKind::kOverlay));
   const FileDescriptor directory = OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint);
   FileDescriptor fuse = OpenFuseDevice();
   // The FUSE mount and the overlay stand in a namespace of their own, at the target's place: the
   // clone that is moved out keeps them alive, and unmounting that clone ends everything.
   PrivateMounts mounts;
-  mounts.Run([&] { MountFuse(fuse.get(), target, {.source = image.path()}); });
-  attachment->StartSession(std::move(fuse), options);
+  mounts.Run([&] { MountFuse(fuse.get(), target, {.source = options.image}); });
+  options.start(std::move(fuse), RootLayout::kImageIsSubdirectory);
   FileDescriptor view;
   FileDescriptor fuse_root;
   mounts.Run([&] {
     RaiseReadAhead(target);
     fuse_root = OpenForPusher(target);
     view = MakeOverlayView(target, target,
-                           {.image = image.path(), .user_namespace = InUserNamespace()});
+                           {.image = options.image, .user_namespace = InUserNamespace()});
   });
   MoveView(view, directory, target);
   attachment->TakeMount(target);
-  attachment->StartPrefetch(
-      {.root = std::move(fuse_root), .above_image = true, .user_namespace = {}}, options);
+  attachment->place_ = {.root = std::move(fuse_root), .above_image = true, .user_namespace = {}};
   return attachment;
 }
 
@@ -120,18 +115,6 @@ Attachment::~Attachment() {
   } catch (const std::exception& error) {  // a destructor has nobody to tell but the log
     LogError("cannot clean up: {}", error.what());
   }
-}
-
-void Attachment::StartSession(FileDescriptor fuse, const AttachOptions& options) {
-  session_ = std::make_unique<Session>(tree_, std::move(fuse), options.serve);
-  session_->Start();
-}
-
-void Attachment::StartPrefetch(PusherPlace place, const AttachOptions& options) {
-  if (options.prefetch == nullptr || !place.root.valid() || !tree_.image().has_profile()) return;
-  // One serving thread is always left to those who wait.
-  const unsigned threads = std::max(1u, session_->thread_count() / 2);
-  options.prefetch->Start(tree_.image().fd(), std::move(place), threads);
 }
 
 void Attachment::TakeMount(const std::string& target) {

@@ -5,21 +5,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <utility>
 #include <vector>
 
-#include "format/image.h"
 #include "mountd/attachment.h"
 #include "mountd/background.h"
 #include "mountd/log.h"
 #include "mountd/mount_point.h"
 #include "mountd/readiness.h"
 #include "mountd/service_loop.h"
+#include "mountd/session.h"
 #include "mountd/subprocess.h"
+#include "mountd/supervised_worker.h"
 
 namespace firn {
 namespace {
@@ -56,52 +57,50 @@ void RequireRegularFile(const FileDescriptor& image, const std::string& path) {
       .WithPath(path);
 }
 
-std::unique_ptr<Attachment> Attach(const DaemonOptions& options, const Image& image,
-                                   const std::string& target, Prefetch& prefetch,
-                                   AccessRecorder& recorder) {
-  const bool is_recording = options.record_fd >= 0;
-  const AttachOptions attach{
-      .view = options.view,
-      .serve = {.threads = options.threads != 0 ? options.threads : DefaultThreadCount(),
-                .recorder = is_recording ? &recorder : nullptr,
-                .prefetch = &prefetch.state()},
-      .prefetch = options.prefetch && !is_recording ? &prefetch : nullptr};
-  if (options.fuse_fd < 0) return Attachment::Mount(image, target, attach);
-  return Attachment::Serve(image, FileDescriptor(options.fuse_fd),
+std::unique_ptr<Attachment> Attach(const DaemonOptions& options, const std::string& target,
+                                   SupervisedWorker& worker) {
+  const AttachOptions attach{.image = options.image,
+                             .view = options.view,
+                             .start = [&](FileDescriptor fuse, RootLayout layout) {
+                               worker.Serve(std::move(fuse), layout);
+                             }};
+  if (options.fuse_fd < 0) return Attachment::Mount(target, attach);
+  return Attachment::Serve(FileDescriptor(options.fuse_fd),
                            {.root = FileDescriptor(options.root_fd),
                             .user_namespace = FileDescriptor(options.user_namespace_fd)},
                            attach);
 }
 
-void WriteRecord(int fd, const std::string& text) {
-  const FileDescriptor record(fd);
-  for (size_t done = 0; done < text.size();) {
-    const ssize_t written = write(record.get(), text.data() + done, text.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      LogWarning("nobody takes the recorded profile: {}", std::strerror(errno));
-      return;
-    }
-    done += static_cast<size_t>(written);
+void StartPrefetch(const DaemonOptions& options, const SupervisedWorker& worker, PusherPlace place,
+                   Prefetch& prefetch) {
+  const bool is_recording = options.record_fd >= 0;
+  if (!options.prefetch || is_recording || !worker.facts().has_profile || !place.root.valid()) {
+    return;
   }
+  // One serving thread is always left to those who wait.
+  const unsigned threads = std::max(1u, worker.settings().threads / 2);
+  prefetch.Start(worker.settings().image.get(), std::move(place), threads);
 }
 
 void Serve(const DaemonOptions& options, ReadinessReport& report) {
   const bool is_job = options.fuse_fd >= 0;
   const SignalSource signals;
   const std::string target = is_job ? options.mount_point : CheckMountPoint(options.mount_point);
-  FileDescriptor image_fd = TakeImage(options);
-  RequireRegularFile(image_fd, options.image);
-  BlockCache cache(options.cache_bytes);
-  const std::unique_ptr<const Image> image =
-      Image::Open(std::move(image_fd), options.image, cache,
-                  {.allow_foreign = options.foreign, .drop_stored = !is_job});
-  AccessRecorder recorder;
+  FileDescriptor image = TakeImage(options);
+  RequireRegularFile(image, options.image);
   Prefetch prefetch;
-  const std::unique_ptr<Attachment> attachment =
-      Attach(options, *image, target, prefetch, recorder);
-  ServiceLoop loop({.image = *image,
-                    .cache = cache,
+  SupervisedWorker worker({.image = std::move(image),
+                           .path = options.image,
+                           .foreign = options.foreign,
+                           .drop_stored = !is_job,
+                           .threads = options.threads != 0 ? options.threads : DefaultThreadCount(),
+                           .cache_bytes = options.cache_bytes,
+                           .record = FileDescriptor(options.record_fd)},
+                          prefetch.shared_state());
+  worker.Open();
+  const std::unique_ptr<Attachment> attachment = Attach(options, target, worker);
+  StartPrefetch(options, worker, attachment->TakePusherPlace(), prefetch);
+  ServiceLoop loop({.worker = worker,
                     .attachment = *attachment,
                     .prefetch = prefetch,
                     .signals = signals,
@@ -114,14 +113,11 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
                 "the program that started firnd is gone; nothing is mounted");
   }
   LogInfo("serving {} at {} ({} view, {} threads)", options.image, target,
-          ToString(attachment->view()), attachment->session().thread_count());
+          ToString(attachment->view()), worker.settings().threads);
   if (!attachment->view_reason().empty()) {
     LogInfo("the view is direct: {}", attachment->view_reason());
   }
   loop.Run();
-  if (options.record_fd >= 0) {
-    WriteRecord(options.record_fd, recorder.MakeProfile(attachment->tree()).ToText());
-  }
   LogInfo("{} at {} ended", options.image, target);
 }
 

@@ -26,29 +26,37 @@ struct Message {
 
 }  // namespace
 
-bool SendDescriptors(int socket, ByteSpan bytes, std::span<const int> fds) {
+bool SendDescriptors(int socket, ByteSpan bytes, std::span<const int> fds, int flags) {
   // sendmsg only reads; iovec knows no const.
   Message message(const_cast<std::byte*>(bytes.data()), bytes.size(), fds.size());
-  cmsghdr* header = CMSG_FIRSTHDR(&message.header);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(fds.size_bytes());
-  std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+  if (fds.empty()) {
+    message.header.msg_control = nullptr;
+    message.header.msg_controllen = 0;
+  } else {
+    cmsghdr* header = CMSG_FIRSTHDR(&message.header);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
+  }
   ssize_t sent;
   do {
-    sent = sendmsg(socket, &message.header, MSG_NOSIGNAL);
+    sent = sendmsg(socket, &message.header, MSG_NOSIGNAL | flags);
   } while (sent < 0 && errno == EINTR);
   return sent == static_cast<ssize_t>(bytes.size());
 }
 
-std::vector<FileDescriptor> ReceiveDescriptors(int socket, MutableByteSpan bytes, int flags) {
+std::optional<ReceivedBytes> ReceiveDescriptors(int socket, MutableByteSpan bytes, int flags) {
   Message message(bytes.data(), bytes.size(), kMostDescriptors);
   ssize_t got;
   do {
     got = recvmsg(socket, &message.header, MSG_CMSG_CLOEXEC | flags);
   } while (got < 0 && errno == EINTR);
-  std::vector<FileDescriptor> received;
-  const cmsghdr* header = got >= 0 ? CMSG_FIRSTHDR(&message.header) : nullptr;
+  if (got < 0 && errno == EAGAIN) return std::nullopt;
+  ReceivedBytes received;
+  if (got < 0) return received;
+  received.length = static_cast<size_t>(got);
+  const cmsghdr* header = CMSG_FIRSTHDR(&message.header);
   if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) {
     return received;
   }
@@ -56,7 +64,7 @@ std::vector<FileDescriptor> ReceiveDescriptors(int socket, MutableByteSpan bytes
   for (size_t i = 0; i < count; ++i) {
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-    received.emplace_back(fd);
+    received.fds.emplace_back(fd);
   }
   return received;
 }

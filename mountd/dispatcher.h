@@ -7,6 +7,7 @@
 
 #include "mountd/error_counters.h"
 #include "mountd/fuse.h"
+#include "mountd/init_exchange.h"
 #include "mountd/rate_limiter.h"
 #include "mountd/tree.h"
 
@@ -15,13 +16,13 @@ namespace firn {
 // What every request of a session sees; libfuse's "userdata". Thread-safe.
 class Dispatcher {
  public:
-  // `readdirplus`: may the kernel learn of files by listing their directory?
-  explicit Dispatcher(const Tree& tree, bool readdirplus = true)
-      : tree_(tree), readdirplus_(readdirplus) {}
+  // All outlive it. `readdirplus`: may the kernel learn of files by listing their directory?
+  Dispatcher(const Tree& tree, InitExchange& init_exchange, ErrorCounters& errors, bool readdirplus)
+      : tree_(tree), init_exchange_(init_exchange), errors_(errors), readdirplus_(readdirplus) {}
 
   const Tree& tree() const { return tree_; }
+  InitExchange& init_exchange() const { return init_exchange_; }
   bool readdirplus() const { return readdirplus_; }
-  const ErrorCounters& errors() const { return errors_; }
 
   // The errno value to answer with for the exception being handled, which is counted and logged.
   // `operation` and `node` are for the log.
@@ -35,8 +36,9 @@ class Dispatcher {
   bool IsNew(const std::string& message);
 
   const Tree& tree_;
+  InitExchange& init_exchange_;
+  ErrorCounters& errors_;
   const bool readdirplus_;
-  ErrorCounters errors_;
   RateLimiter log_limiter_{20, std::chrono::seconds(10)};
   std::mutex mutex_;
   std::unordered_set<std::string> logged_;  // bounded; what is there is not logged again

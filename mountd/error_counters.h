@@ -8,9 +8,10 @@ namespace firn {
 
 // Requests that were answered with an error because something went wrong, by what did.
 struct ErrorCounters {
-  std::atomic<uint64_t> damaged{0};  // bytes of the image are not what they must be
-  std::atomic<uint64_t> memory{0};   // allocation failed
-  std::atomic<uint64_t> other{0};    // the image cannot be read, and everything else
+  std::atomic<uint64_t> damaged{0};   // bytes of the image are not what they must be
+  std::atomic<uint64_t> memory{0};    // allocation failed
+  std::atomic<uint64_t> poisoned{0};  // requests that end the worker each time
+  std::atomic<uint64_t> other{0};     // the image cannot be read, and everything else
 };
 
 }  // namespace firn

@@ -9,6 +9,7 @@
 #include "format/error.h"
 #include "mountd/daemon.h"
 #include "mountd/pusher.h"
+#include "mountd/worker.h"
 
 namespace firn {
 namespace {
@@ -30,6 +31,7 @@ struct CommandLine {
   DaemonOptions options;
   ViewChoice view = ViewChoice::kAuto;
   bool no_prefetch = false;
+  int work_socket = -1;
   PusherOptions push;
 };
 
@@ -77,8 +79,9 @@ void AddOptions(CLI::App& app, CommandLine& line) {
       ->option_text("N");
 }
 
-// How firnd starts itself as its pusher; nobody else has use for it.
-void AddPusherOptions(CLI::App& app, PusherOptions& push) {
+// How firnd starts itself as its worker and its pusher; nobody else has use for it.
+void AddProcessOptions(CLI::App& app, int& work_socket, PusherOptions& push) {
+  app.add_option("--work-socket-fd", work_socket)->group("");
   app.add_option("--push-root-fd", push.root_fd)->group("");
   app.add_option("--push-state-fd", push.state_fd)->group("");
   app.add_option("--push-user-namespace-fd", push.user_namespace_fd)->group("");
@@ -117,9 +120,10 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "firnd " FIRN_VERSION);
   app.footer(kFooter);
   AddOptions(app, line);
-  AddPusherOptions(app, line.push);
+  AddProcessOptions(app, line.work_socket, line.push);
   try {
     app.parse(argc, argv);
+    if (line.work_socket >= 0) return RunWorker(line.work_socket);
     if (line.push.root_fd >= 0) {
       line.push.image_fd = line.options.image_fd;
       line.push.threads = line.options.threads;

@@ -185,12 +185,12 @@ FileDescriptor MountThroughFusermount(const std::string& target, const FuseMount
       theirs.get());
   if (result.exit_code != 0) throw FusermountError(result, target);
   std::array<std::byte, 1> byte{};
-  std::vector<FileDescriptor> received = ReceiveDescriptors(ours.get(), byte, MSG_DONTWAIT);
-  if (received.empty()) {
+  std::optional<ReceivedBytes> received = ReceiveDescriptors(ours.get(), byte, MSG_DONTWAIT);
+  if (!received || received->fds.empty()) {
     throw Error(ErrorKind::kSystem, "expected a descriptor from fusermount3, found none")
         .WithPath(target);
   }
-  return std::move(received.front());
+  return std::move(received->fds.front());
 }
 
 bool UnmountTarget(const std::string& target, UnmountMode mode) {

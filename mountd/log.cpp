@@ -36,7 +36,13 @@ spdlog::level::level_enum LevelOf(LogLevel level) {
   return spdlog::level::err;
 }
 
+std::function<void(LogLevel, std::string_view)> log_forwarder;
+
 }  // namespace
+
+void ForwardLogTo(std::function<void(LogLevel, std::string_view)> take) {
+  log_forwarder = std::move(take);
+}
 
 void StartLog(const std::string& file, bool foreground) {
   std::shared_ptr<spdlog::logger> logger;
@@ -58,6 +64,10 @@ void StartLog(const std::string& file, bool foreground) {
 }
 
 void LogLine(LogLevel level, std::string_view message) {
+  if (log_forwarder) {
+    log_forwarder(level, message);
+    return;
+  }
   spdlog::default_logger_raw()->log(LevelOf(level),
                                     spdlog::string_view_t(message.data(), message.size()));
 }

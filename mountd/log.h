@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +15,9 @@ enum class LogLevel { kInfo, kWarning, kError };
 // Where firnd logs from now on: a file, else standard error where it stays in the foreground, else
 // syslog. Throws kOutput where the file cannot be opened.
 void StartLog(const std::string& file, bool foreground);
+
+// From now on lines go to `take` instead; it is called from any thread. Call it while there is one.
+void ForwardLogTo(std::function<void(LogLevel, std::string_view)> take);
 
 // Thread-safe. Before StartLog, lines go to standard output.
 void LogLine(LogLevel level, std::string_view message);

@@ -63,14 +63,14 @@ constexpr std::pair<uint32_t, std::string_view> kNames[] = {
     {52, "STATX"},    // FUSE_STATX, since 7.39
 };
 
-std::string NameOf(size_t opcode) {
+}  // namespace
+
+std::string OpcodeName(size_t opcode) {
   for (const auto& [number, name] : kNames) {
     if (number == opcode) return std::string(name);
   }
   return "OPCODE_" + std::to_string(opcode);
 }
-
-}  // namespace
 
 void OpcodeCounters::Count(ByteSpan request) {
   if (request.size() < sizeof(fuse_in_header)) {
@@ -86,7 +86,7 @@ std::map<std::string, uint64_t> OpcodeCounters::Snapshot() const {
   std::map<std::string, uint64_t> snapshot;
   for (size_t opcode = 0; opcode < kSlots; ++opcode) {
     const uint64_t count = counts_[opcode].load(std::memory_order_relaxed);
-    if (count != 0) snapshot[opcode == kOther ? "OTHER" : NameOf(opcode)] = count;
+    if (count != 0) snapshot[opcode == kOther ? "OTHER" : OpcodeName(opcode)] = count;
   }
   const uint64_t malformed = malformed_.load(std::memory_order_relaxed);
   if (malformed != 0) snapshot["malformed"] = malformed;

@@ -12,6 +12,9 @@
 
 namespace firn {
 
+// "LOOKUP", "READ", …; "OPCODE_77" for one without a name.
+std::string OpcodeName(size_t opcode);
+
 // How many requests of each opcode were read from /dev/fuse, with a handler or without.
 // Thread-safe.
 class OpcodeCounters {
@@ -20,7 +23,7 @@ class OpcodeCounters {
   // "malformed".
   void Count(ByteSpan request);
 
-  // By name ("LOOKUP", "READ", …; "OPCODE_77" for one without a name), those not seen left out.
+  // By OpcodeName(), those not seen left out.
   std::map<std::string, uint64_t> Snapshot() const;
   uint64_t Total() const;
 

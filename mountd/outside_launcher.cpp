@@ -44,10 +44,11 @@ bool SendRequest(int socket, size_t index, const JobMount& mount) {
 
 // False at the end: the caller has closed its socket.
 bool ReceiveRequest(int socket, Request& request) {
-  std::vector<FileDescriptor> fds =
+  std::optional<ReceivedBytes> received =
       ReceiveDescriptors(socket, std::as_writable_bytes(std::span(&request.header, 1)), 0);
   request.mount = {};
-  if (fds.empty()) return false;
+  if (!received || received->fds.empty()) return false;
+  std::vector<FileDescriptor>& fds = received->fds;
   auto next = fds.begin();
   request.mount.fuse = std::move(*next++);
   if (request.header.has_root && next != fds.end()) request.mount.root = std::move(*next++);

@@ -40,6 +40,7 @@ class Prefetch {
   void Stop();
 
   // For the worker, which counts there the requests of others. Lives as long as the object.
+  SharedPrefetchState& shared_state() { return state_; }
   PrefetchState& state() { return *state_; }
   const PrefetchState& state() const { return *state_; }
 

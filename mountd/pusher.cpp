@@ -29,6 +29,7 @@
 #include "mountd/fuse_mount.h"
 #include "mountd/memory_pressure.h"
 #include "mountd/prefetch_state.h"
+#include "mountd/privileges.h"
 #include "mountd/view.h"
 
 namespace firn {
@@ -69,29 +70,11 @@ void RequireSuccess(bool succeeded, const char* what) {
   if (!succeeded) throw SystemError(ErrorKind::kSystem, errno, what);
 }
 
-void DropCapabilities() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
-  RequireSuccess(syscall(SYS_capset, &header, none.data()) == 0, "cannot drop capabilities");
-}
-
 // The mount of a job is for the processes of its user namespace, which its maker may enter.
 void EnterUserNamespace(int user_namespace) {
   if (user_namespace < 0) return;
   RequireSuccess(setns(user_namespace, CLONE_NEWUSER) == 0 || errno == EINVAL,
                  "cannot enter the job's user namespace");
-}
-
-void DropPrivileges() {
-  constexpr uid_t kNobody = 65534;
-  // The root of a container may not be allowed to be anybody else, and is nobody outside of it.
-  if (geteuid() == 0 && !InUserNamespace()) {
-    RequireSuccess(setgroups(0, nullptr) == 0 && setresgid(kNobody, kNobody, kNobody) == 0 &&
-                       setresuid(kNobody, kNobody, kNobody) == 0,
-                   "cannot become nobody");
-  }
-  DropCapabilities();
-  RequireSuccess(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "cannot give up new privileges");
 }
 
 class Pusher {

@@ -2,20 +2,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "mountd/carried_error.h"
 #include "mountd/json_line.h"
 
 namespace firn {
 namespace {
 
 using nlohmann::json;
-
-Error ErrorFrom(const json& carried) {
-  Error error(static_cast<ErrorKind>(carried.value("kind", static_cast<int>(ErrorKind::kInternal))),
-              carried.at("message").get<std::string>(), carried.value("remedy", std::string()));
-  if (carried.contains("path")) error = error.WithPath(carried["path"].get<std::string>());
-  if (carried.contains("offset")) error = error.WithOffset(carried["offset"].get<uint64_t>());
-  return error;
-}
 
 [[noreturn]] void ThrowUnexpected(std::string_view line) {
   throw Error(ErrorKind::kNoReply,
@@ -32,13 +25,7 @@ std::string FormatReady(const SessionAddress& address) {
                    {"control", address.control}});
 }
 
-std::string FormatFailure(const Error& error) {
-  json carried = {{"kind", error.exit_code()}, {"message", error.message()}};
-  if (!error.path().empty()) carried["path"] = error.path();
-  if (error.offset()) carried["offset"] = *error.offset();
-  if (!error.remedy().empty()) carried["remedy"] = error.remedy();
-  return JsonLine({{"error", carried}});
-}
+std::string FormatFailure(const Error& error) { return JsonLine({{"error", ErrorToJson(error)}}); }
 
 SessionAddress ParseReadiness(std::string_view line) {
   if (line.empty()) {
@@ -49,7 +36,7 @@ SessionAddress ParseReadiness(std::string_view line) {
   const json message = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!message.is_object()) ThrowUnexpected(line);
   try {
-    if (message.contains("error")) throw ErrorFrom(message["error"]);
+    if (message.contains("error")) throw ErrorFromJson(message["error"]);
     if (!message.value("ready", false)) ThrowUnexpected(line);
     SessionAddress address;
     address.pid = message.at("pid").get<pid_t>();

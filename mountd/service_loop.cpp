@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -82,16 +83,19 @@ ServiceLoop::ServiceLoop(Parts parts)
 void ServiceLoop::Run() {
   std::vector<pollfd> set;
   for (;;) {
-    set = {{parts_.signals.fd(), POLLIN, 0},
-           {parts_.attachment.session().ended_fd(), POLLIN, 0},
-           {parts_.prefetch.ended_fd(), POLLIN, 0}};
+    set = {{parts_.signals.fd(), POLLIN, 0}, {parts_.prefetch.ended_fd(), POLLIN, 0}};
     control_.AppendPollSet(set);
-    if (poll(set.data(), set.size(), control_.PollTimeout(ControlServer::Clock::now())) < 0 &&
-        errno != EINTR) {
+    parts_.worker.AppendPollSet(set);
+    const auto now = ControlServer::Clock::now();
+    // As unsigned numbers, -1 is the longest.
+    const unsigned timeout = std::min(static_cast<unsigned>(control_.PollTimeout(now)),
+                                      static_cast<unsigned>(parts_.worker.PollTimeout(now)));
+    if (poll(set.data(), set.size(), static_cast<int>(timeout)) < 0 && errno != EINTR) {
       throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
     }
-    if (set[1].revents != 0) return;
-    if (set[2].revents != 0) parts_.prefetch.Reap();
+    parts_.worker.Handle(ControlServer::Clock::now());
+    if (parts_.worker.ended()) return;
+    if (set[1].revents != 0) parts_.prefetch.Reap();
     if (set[0].revents != 0 && HandleSignals()) return;
     control_.Handle(set, ControlServer::Clock::now());
   }
@@ -134,23 +138,23 @@ std::string ServiceLoop::Answer(std::string_view request) const {
 }
 
 SessionStatus ServiceLoop::Status() const {
-  const Image& image = parts_.image;
+  const SupervisedWorker& worker = parts_.worker;
+  const SessionState& state = worker.state();
   const Attachment& attachment = parts_.attachment;
-  const Session& session = attachment.session();
   SessionStatus status;
-  status.image = image.path();
-  status.foreign = image.foreign();
-  if (!status.foreign) {
-    status.id = FormatImageId(image.id());
-    status.name = image.manifest().name;
-    status.prefix = image.manifest().prefix;
-  }
+  status.image = worker.settings().path;
+  status.foreign = worker.facts().foreign;
+  status.id = worker.facts().id;
+  status.name = worker.facts().name;
+  status.prefix = worker.facts().prefix;
   status.mount_point = parts_.shown_at;
   status.job = parts_.is_job;
   status.namespace_id = OwnMountNamespace();
   status.view = ToString(attachment.view());
   status.view_reason = attachment.view_reason();
   status.pid = getpid();
+  status.worker = worker.pid();
+  status.restarts = worker.restarts();
   status.uid = geteuid();
   status.version = FIRN_VERSION;
   status.control = control_.path();
@@ -158,21 +162,21 @@ SessionStatus ServiceLoop::Status() const {
   status.age = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() -
                                                                 started_steady_)
                    .count();
-  status.threads = session.thread_count();
-  status.requests = session.requests().Snapshot();
-  status.requests_total = session.requests().Total();
-  const BlockCache::Statistics cache = parts_.cache.statistics();
+  status.threads = worker.settings().threads;
+  status.requests = state.requests.Snapshot();
+  status.requests_total = state.requests.Total();
   for (size_t kind = 0; kind < kBlockKinds; ++kind) {
-    status.decoded[std::string(kKindNames[kind])] = cache.decoded[kind];
+    status.decoded[std::string(kKindNames[kind])] = state.cache.decoded[kind].load();
   }
-  status.cache_hits = cache.hits;
-  status.cache_bytes = cache.bytes;
-  status.cache_capacity = cache.capacity;
-  status.bytes_read = image.bytes_read();
+  status.cache_hits = state.cache.hits.load();
+  status.cache_bytes = state.cache.bytes.load();
+  status.cache_capacity = worker.settings().cache_bytes;
+  status.bytes_read = state.bytes_read.load();
   status.prefetch = StatusOf(parts_.prefetch.state());
-  status.errors = {{"damaged", session.errors().damaged.load()},
-                   {"memory", session.errors().memory.load()},
-                   {"other", session.errors().other.load()}};
+  status.errors = {{"damaged", state.errors.damaged.load()},
+                   {"memory", state.errors.memory.load()},
+                   {"poisoned", state.errors.poisoned.load()},
+                   {"other", state.errors.other.load()}};
   return status;
 }
 

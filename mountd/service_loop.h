@@ -5,10 +5,11 @@
 #include <string>
 #include <string_view>
 
-#include "format/image.h"
 #include "mountd/attachment.h"
 #include "mountd/control_server.h"
+#include "mountd/prefetch.h"
 #include "mountd/session_status.h"
+#include "mountd/supervised_worker.h"
 
 namespace firn {
 
@@ -25,12 +26,12 @@ class SignalSource {
   FileDescriptor fd_;
 };
 
-// What the main thread of firnd does while others serve: signals, the control socket, the end.
+// What firnd's keeper does while its worker serves: signals, the control socket, looking after the
+// worker, the end.
 class ServiceLoop {
  public:
   struct Parts {
-    const Image& image;
-    const BlockCache& cache;
+    SupervisedWorker& worker;
     Attachment& attachment;
     Prefetch& prefetch;
     const SignalSource& signals;

@@ -1,10 +1,12 @@
 #include "mountd/session.h"
 
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +14,6 @@
 #include <chrono>
 #include <cstdarg>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "mountd/fuse_mount.h"
@@ -57,20 +58,26 @@ class Arguments {
   fuse_args arguments_{};
 };
 
+// libfuse's replies to the kernel; `userdata` is the session's Dispatcher.
+ssize_t WriteReply(int fd, iovec* parts, int count, void* userdata) {
+  if (!static_cast<Dispatcher*>(userdata)->init_exchange().TakeReply(parts, count)) {
+    ssize_t length = 0;
+    for (int i = 0; i < count; ++i) length += static_cast<ssize_t>(parts[i].iov_len);
+    return length;
+  }
+  return writev(fd, parts, count);
+}
+
+// Needed by libfuse for a session of its own loop, which this one has not.
+ssize_t ReadDevice(int fd, void* buffer, size_t length, void*) { return read(fd, buffer, length); }
+
+fuse_in_header HeaderOf(ByteSpan request) {
+  fuse_in_header header{};
+  if (request.size() >= sizeof header) std::memcpy(&header, request.data(), sizeof header);
+  return header;
+}
+
 }  // namespace
-
-// Where a thread reads requests into; libfuse allocates it at the first one.
-class Session::Buffer {
- public:
-  Buffer() = default;
-  ~Buffer() { std::free(buffer_.mem); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  fuse_buf* get() { return &buffer_; }
-
- private:
-  fuse_buf buffer_{};
-};
 
 void Session::DestroySession::operator()(fuse_session* session) const {
   fuse_session_destroy(session);
@@ -83,39 +90,110 @@ unsigned DefaultThreadCount() {
   return static_cast<unsigned>(std::clamp(cpus, 2, 16));
 }
 
-Session::Session(const Tree& tree, FileDescriptor fuse, const ServeOptions& options)
-    : dispatcher_(tree, options.recorder == nullptr),
+Session::Session(const Tree& tree, int fuse, const SessionMemory& memory,
+                 const ServeOptions& options)
+    : memory_(memory),
+      init_exchange_(memory.state().init),
+      dispatcher_(tree, init_exchange_, memory.state().errors, options.recorder == nullptr),
       options_(options),
+      fuse_(fuse),
       ended_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!ended_.valid()) throw SystemError(ErrorKind::kInternal, errno, "cannot make an eventfd");
   fuse_set_log_func(ForwardLog);
   Arguments arguments;
   session_.reset(fuse_session_new(arguments.get(), &Dispatcher::Operations(),
                                   sizeof(fuse_lowlevel_ops), &dispatcher_));
-  const std::string mounted = "/dev/fd/" + std::to_string(fuse.get());
-  if (session_ == nullptr || fuse_session_mount(session_.get(), mounted.c_str()) != 0) {
+  constexpr fuse_custom_io kDevice{
+      .writev = WriteReply, .read = ReadDevice, .splice_receive = nullptr, .splice_send = nullptr};
+  FileDescriptor own(fcntl(fuse, F_DUPFD_CLOEXEC, 0));  // the session closes it
+  if (session_ == nullptr || !own.valid() ||
+      fuse_session_custom_io(session_.get(), &kDevice, own.get()) != 0) {
     throw Error(ErrorKind::kInternal, "libfuse cannot make a session");
   }
-  fuse.Release();  // the session closes it
+  own.Release();
 }
 
 Session::~Session() { Stop(); }
 
 void Session::Start() {
   InstallWakeHandler();
-  Buffer buffer;
-  // libfuse's connection data are written by the first request (INIT) and only read from then on.
-  if (!ServeOne(buffer)) {
-    throw Error(ErrorKind::kSystem, "the file system was unmounted before it could be served");
-  }
+  // libfuse's connection data are written by FUSE_INIT and only read from then on.
+  BringUp();
+  AnswerLeftOver();
   // One for this function, so that no thread takes itself for the last one before all are there.
   running_ = 1;
   const auto leave = [this](void*) { LeaveRunning(); };
   const std::unique_ptr<void, decltype(leave)> self(this, leave);
   for (unsigned i = 0; i < options_.threads; ++i) {
     const std::lock_guard lock(mutex_);
-    threads_.emplace_back([this] { Serve(); });
+    threads_.emplace_back([this, i] { Serve(i); });
     ++running_;
+  }
+}
+
+void Session::BringUp() {
+  if (init_exchange_.IsRecorded()) {
+    init_exchange_.StartReplaying();
+    Process(init_exchange_.request());
+    init_exchange_.Finish();
+    return;
+  }
+  // A worker before this one may have read it and died.
+  while (memory_.PendingRequest(0).empty()) {
+    if (ReadRequest(0) < 0) {
+      throw Error(ErrorKind::kSystem, "the file system was unmounted before it could be served");
+    }
+  }
+  init_exchange_.StartRecording(memory_.PendingRequest(0));
+  memory_.state().requests.Count(init_exchange_.request());
+  Process(init_exchange_.request());
+  init_exchange_.Finish();
+  memory_.MarkAnswered(0);
+}
+
+void Session::AnswerLeftOver() {
+  for (size_t thread = 0; thread < kMostServingThreads; ++thread) {
+    const ByteSpan request = memory_.PendingRequest(thread);
+    if (request.empty()) continue;
+    if (HeaderOf(request).opcode == FUSE_INIT) {
+      // Answered by a worker that may not have come to sending it; twice is once for the kernel.
+      const ByteSpan reply = init_exchange_.reply();
+      if (write(fuse_, reply.data(), reply.size()) < 0 && errno != ENOENT) {
+        LogError("cannot answer FUSE_INIT: {}", strerror(errno));
+      }
+      memory_.MarkAnswered(thread);
+    } else if (options_.careful) {
+      AnswerCarefully(thread);
+    } else if (thread >= options_.threads) {
+      Process(request);
+      memory_.MarkAnswered(thread);
+    }
+  }
+}
+
+void Session::AnswerCarefully(size_t thread) {
+  constexpr uint32_t kMostCrashes = 2;
+  RequestState& state = memory_.state().states[thread];
+  const ByteSpan request = memory_.PendingRequest(thread);
+  if (state.crashes.load() >= kMostCrashes) {
+    RefusePoisoned(request);
+  } else {
+    state.being_tried.store(1);
+    Process(request);
+    state.being_tried.store(0);
+  }
+  state.crashes.store(0);
+  memory_.MarkAnswered(thread);
+}
+
+void Session::RefusePoisoned(ByteSpan request) {
+  const fuse_in_header header = HeaderOf(request);
+  LogError("request {} of node {} ends the worker each time: answered with EIO",
+           OpcodeName(header.opcode), header.nodeid);
+  memory_.state().errors.poisoned.fetch_add(1, std::memory_order_relaxed);
+  const fuse_out_header reply{.len = sizeof reply, .error = -EIO, .unique = header.unique};
+  if (write(fuse_, &reply, sizeof reply) < 0 && errno != ENOENT) {
+    LogError("cannot answer a request: {}", strerror(errno));
   }
 }
 
@@ -128,30 +206,48 @@ void Session::LeaveRunning() {
   thread_ended_.notify_all();
 }
 
-void Session::Serve() {
+void Session::Serve(size_t thread) {
   pthread_setname_np(pthread_self(), "firnd-serve");
-  Buffer buffer;
-  while (!stopping_.load() && ServeOne(buffer)) {
+  if (const ByteSpan left_over = memory_.PendingRequest(thread); !left_over.empty()) {
+    Process(left_over);
+    memory_.MarkAnswered(thread);
+  }
+  while (!stopping_.load() && ServeOne(thread)) {
   }
   LeaveRunning();
 }
 
-bool Session::ServeOne(Buffer& buffer) {
-  const int got = fuse_session_receive_buf(session_.get(), buffer.get());
-  if (got == -EINTR || got == -EAGAIN) return true;
-  if (got <= 0) {
-    if (got < 0) LogError("cannot read requests from /dev/fuse: {}", strerror(-got));
-    return false;
-  }
-  const ByteSpan request(static_cast<const std::byte*>(buffer.get()->mem),
-                         static_cast<size_t>(got));
-  requests_.Count(request);
+ssize_t Session::ReadRequest(size_t thread) {
+  memory_.MarkAnswered(thread);
+  const MutableByteSpan room = memory_.RoomOf(thread);
+  const ssize_t got = read(fuse_, room.data(), room.size());
+  if (got >= 0) return got;
+  // ENOENT: whoever asked was killed before the request could be read.
+  if (errno == EINTR || errno == EAGAIN || errno == ENOENT) return 0;
+  if (errno != ENODEV) LogError("cannot read requests from /dev/fuse: {}", strerror(errno));
+  return -1;
+}
+
+bool Session::ServeOne(size_t thread) {
+  const ssize_t got = ReadRequest(thread);
+  if (got <= 0) return got == 0;
+  const ByteSpan request = memory_.RoomOf(thread).first(static_cast<size_t>(got));
+  memory_.state().requests.Count(request);
   if (options_.recorder != nullptr) options_.recorder->Observe(request);
   const bool is_waited_for = IsPrefetching() && !IsOfPusher(request);
   if (is_waited_for) options_.prefetch->waiting.fetch_add(1, std::memory_order_relaxed);
-  fuse_session_process_buf(session_.get(), buffer.get());
+  Process(request);
   if (is_waited_for) options_.prefetch->waiting.fetch_sub(1, std::memory_order_relaxed);
+  memory_.MarkAnswered(thread);
   return true;
+}
+
+// Every handler answers before it returns.
+void Session::Process(ByteSpan request) {
+  fuse_buf buffer{};
+  buffer.size = request.size();
+  buffer.mem = const_cast<std::byte*>(request.data());  // libfuse only reads it
+  fuse_session_process_buf(session_.get(), &buffer);
 }
 
 bool Session::IsPrefetching() const {
@@ -160,9 +256,7 @@ bool Session::IsPrefetching() const {
 }
 
 bool Session::IsOfPusher(ByteSpan request) const {
-  fuse_in_header header;
-  if (request.size() < sizeof header) return false;
-  std::memcpy(&header, request.data(), sizeof header);
+  const fuse_in_header header = HeaderOf(request);
   const auto& threads = options_.prefetch->threads;
   return std::any_of(threads.begin(), threads.end(), [&](const std::atomic<int32_t>& thread) {
     return thread.load(std::memory_order_relaxed) == static_cast<int32_t>(header.pid);

@@ -30,6 +30,8 @@ json ToJson(const SessionStatus& status) {
           {"view", status.view},
           {"view_reason", OrNull(status.view_reason)},
           {"pid", status.pid},
+          {"worker", status.worker},
+          {"restarts", status.restarts},
           {"uid", status.uid},
           {"version", status.version},
           {"control", status.control},
@@ -68,6 +70,8 @@ SessionStatus SessionStatusFrom(const json& object) {
     Take(object, "view", status.view);
     Take(object, "view_reason", status.view_reason);
     Take(object, "pid", status.pid);
+    Take(object, "worker", status.worker);
+    Take(object, "restarts", status.restarts);
     Take(object, "uid", status.uid);
     Take(object, "version", status.version);
     Take(object, "control", status.control);

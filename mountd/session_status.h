@@ -32,7 +32,9 @@ struct SessionStatus {
   uint64_t namespace_id = 0;  // firnd's mount namespace (inode of /proc/PID/ns/mnt)
   std::string view;           // "overlay" or "direct"
   std::string view_reason;    // why it is direct where nobody asked for that; empty otherwise
-  pid_t pid = 0;              // of firnd
+  pid_t pid = 0;              // of firnd, its keeper
+  pid_t worker = 0;           // of the process that serves; -1 while it is being replaced
+  uint64_t restarts = 0;      // of it
   uid_t uid = 0;
   std::string version;  // of firnd
   std::string control;  // path of the control socket

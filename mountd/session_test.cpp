@@ -14,6 +14,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -54,6 +55,42 @@ std::map<std::string, std::string> Everything(const fs::path& root) {
   }
   return all;
 }
+
+// An image that is mounted and served by threads of this process.
+class Served {
+ public:
+  Served(const Image& image, const std::string& target, ViewKind view)
+      : image_(image),
+        attachment_(
+            Attachment::Mount(target, {.image = image.path(),
+                                       .view = view,
+                                       .start = [this](FileDescriptor fuse, RootLayout layout) {
+                                         Start(std::move(fuse), layout);
+                                       }})) {
+    attachment_->TakePusherPlace();  // nobody prefetches
+  }
+  ~Served() { attachment_.reset(); }
+  Served(const Served&) = delete;
+  Served& operator=(const Served&) = delete;
+
+  const Session& session() const { return *session_; }
+  Attachment::Unmounted Unmount() { return attachment_->Unmount(); }
+
+ private:
+  void Start(FileDescriptor fuse, RootLayout layout) {
+    fuse_ = std::move(fuse);
+    tree_.emplace(image_, layout);
+    session_ = std::make_unique<Session>(*tree_, fuse_.get(), memory_, ServeOptions{.threads = 4});
+    session_->Start();
+  }
+
+  const Image& image_;
+  SessionMemory memory_;
+  std::optional<Tree> tree_;
+  FileDescriptor fuse_;
+  std::unique_ptr<Session> session_;
+  std::unique_ptr<Attachment> attachment_;
+};
 
 // A tree, an image of it made by mksquashfs, and a place to mount it that only this process sees.
 class SessionTest : public testing::Test {
@@ -103,12 +140,12 @@ class SessionTest : public testing::Test {
   std::string image_path() const { return directory_ + "/image"; }
   std::string mount_point() const { return directory_ + "/mount"; }
 
-  std::unique_ptr<Attachment> Mount(ViewKind view) const {
-    return Attachment::Mount(*image_, mount_point(), {.view = view, .serve = {.threads = 4}});
+  std::unique_ptr<Served> Mount(ViewKind view) const {
+    return std::make_unique<Served>(*image_, mount_point(), view);
   }
 
-  static bool Ended(const Attachment& attachment, int timeout_ms) {
-    pollfd entry{attachment.session().ended_fd(), POLLIN, 0};
+  static bool Ended(const Served& served, int timeout_ms) {
+    pollfd entry{served.session().ended_fd(), POLLIN, 0};
     return poll(&entry, 1, timeout_ms) == 1;
   }
 
@@ -124,7 +161,7 @@ INSTANTIATE_TEST_SUITE_P(, SessionViewTest, testing::Values(ViewKind::kOverlay, 
 
 TEST_P(SessionViewTest, ManyThreadsReadEverything) {
   const auto expected = Everything(tree());
-  const std::unique_ptr<Attachment> attachment = Mount(GetParam());
+  const std::unique_ptr<Served> attachment = Mount(GetParam());
   std::atomic<int> right = 0;
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
@@ -137,7 +174,7 @@ TEST_P(SessionViewTest, ManyThreadsReadEverything) {
 }
 
 TEST_P(SessionViewTest, UnmountEndsIt) {
-  const std::unique_ptr<Attachment> attachment = Mount(GetParam());
+  const std::unique_ptr<Served> attachment = Mount(GetParam());
   Everything(mount_point());
   EXPECT_FALSE(Ended(*attachment, 0));
   EXPECT_EQ(attachment->Unmount(), Attachment::Unmounted::kGone);
@@ -146,7 +183,7 @@ TEST_P(SessionViewTest, UnmountEndsIt) {
 }
 
 TEST_P(SessionViewTest, APlainUnmountEndsIt) {
-  const std::unique_ptr<Attachment> attachment = Mount(GetParam());
+  const std::unique_ptr<Served> attachment = Mount(GetParam());
   ASSERT_EQ(umount2(mount_point().c_str(), 0), 0);
   EXPECT_TRUE(Ended(*attachment, 10'000));
   EXPECT_EQ(attachment->Unmount(), Attachment::Unmounted::kGone);
@@ -154,7 +191,7 @@ TEST_P(SessionViewTest, APlainUnmountEndsIt) {
 
 TEST_P(SessionViewTest, WhoUsesItIsServedAfterTheUnmount) {
   const std::string expected = Contents(fs::path(tree()) / "directory19/file19");
-  const std::unique_ptr<Attachment> attachment = Mount(GetParam());
+  const std::unique_ptr<Served> attachment = Mount(GetParam());
   {
     const FileDescriptor open_file =
         OpenFile(mount_point() + "/directory19/file19", O_RDONLY, ErrorKind::kInput);
@@ -175,7 +212,7 @@ TEST_P(SessionViewTest, ItsEndTakesTheMountAway) {
 }
 
 TEST_P(SessionViewTest, AMountOnTopIsLeftAlone) {
-  const std::unique_ptr<Attachment> attachment = Mount(GetParam());
+  const std::unique_ptr<Served> attachment = Mount(GetParam());
   ASSERT_EQ(mount("covering", mount_point().c_str(), "tmpfs", 0, nullptr), 0);
   EXPECT_EQ(attachment->Unmount(), Attachment::Unmounted::kCovered);
   EXPECT_EQ(FindMount(ReadMountTable(), mount_point())->source, "covering");
@@ -184,7 +221,7 @@ TEST_P(SessionViewTest, AMountOnTopIsLeftAlone) {
 }
 
 TEST_P(SessionViewTest, ShowsModesLinksAndNumbers) {
-  const std::unique_ptr<Attachment> attachment = Mount(GetParam());
+  const std::unique_ptr<Served> attachment = Mount(GetParam());
   struct stat root {};
   struct stat file {};
   ASSERT_EQ(stat(mount_point().c_str(), &root), 0);
@@ -196,7 +233,7 @@ TEST_P(SessionViewTest, ShowsModesLinksAndNumbers) {
 }
 
 TEST_P(SessionViewTest, EachBlockIsDecodedOnce) {
-  const std::unique_ptr<Attachment> attachment = Mount(GetParam());
+  const std::unique_ptr<Served> attachment = Mount(GetParam());
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) threads.emplace_back([this] { Everything(mount_point()); });
   for (std::thread& thread : threads) thread.join();
@@ -207,8 +244,7 @@ TEST_P(SessionViewTest, EachBlockIsDecodedOnce) {
       Image::Open(OpenFile(image_path(), O_RDONLY, ErrorKind::kInput), image_path(), alone,
                   {.allow_foreign = true});
   EXPECT_EQ(attachment->Unmount(), Attachment::Unmounted::kGone);
-  const auto second =
-      Attachment::Mount(*image, mount_point(), {.view = GetParam(), .serve = {.threads = 2}});
+  const Served second(*image, mount_point(), GetParam());
   Everything(mount_point());
   for (const BlockKind kind : {BlockKind::kData, BlockKind::kFragment}) {
     const auto index = static_cast<size_t>(kind);
@@ -218,7 +254,7 @@ TEST_P(SessionViewTest, EachBlockIsDecodedOnce) {
 }
 
 TEST_F(SessionTest, AWarmReaderSendsNoRequest) {
-  const std::unique_ptr<Attachment> attachment = Mount(ViewKind::kOverlay);
+  const std::unique_ptr<Served> attachment = Mount(ViewKind::kOverlay);
   Everything(mount_point());
   auto before = attachment->session().requests().Snapshot();
   Everything(mount_point());
@@ -231,7 +267,7 @@ TEST_F(SessionTest, AWarmReaderSendsNoRequest) {
 }
 
 TEST_F(SessionTest, AMissIsRemembered) {
-  const std::unique_ptr<Attachment> attachment = Mount(ViewKind::kOverlay);
+  const std::unique_ptr<Served> attachment = Mount(ViewKind::kOverlay);
   struct stat status {};
   for (int i = 0; i < 5; ++i) {
     EXPECT_NE(stat((mount_point() + "/missing").c_str(), &status), 0);
@@ -243,7 +279,9 @@ TEST_F(SessionTest, AMissIsRemembered) {
 
 TEST_F(SessionTest, ADescriptorThatIsNotMountedIsRefused) {
   const Tree tree(*image_, RootLayout::kImageIsRoot);
-  Session session(tree, OpenFuseDevice(), {.threads = 2});
+  const FileDescriptor fuse = OpenFuseDevice();
+  const SessionMemory memory;
+  Session session(tree, fuse.get(), memory, {.threads = 2});
   EXPECT_THROW(session.Start(), Error);
 }
 

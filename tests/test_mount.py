@@ -79,6 +79,16 @@ def mount(firn, image, place, *options, user=None):
     return Process(printed["pid"]), printed
 
 
+def kill_firnd(firn, place, user=None):
+    """Keeper and worker, at once dead: nobody is left who could go on."""
+    status = status_of(firn, place, user)
+    processes = [Process(status[role]) for role in ("pid", "worker")]
+    for process in processes:
+        process.send(signal.SIGKILL)
+    for process in processes:
+        process.wait()
+
+
 def wait_until_not_mounted(place):
     """Changes of the mount table can be polled for."""
     with open("/proc/self/mountinfo", "rb") as table:
@@ -415,9 +425,8 @@ def test_a_second_sigterm_ends_firnd_at_once(firn, root_user, image, directory):
 
 
 def test_a_killed_firnd_leaves_a_mount_that_unmount_cleans_up(firn, user, image, place):
-    firnd, printed = mount(firn, image, place, user=user)
-    firnd.send(signal.SIGKILL)
-    firnd.wait()
+    _, printed = mount(firn, image, place, user=user)
+    kill_firnd(firn, place, user)
     assert user.run("cat", place / "data").returncode != 0
     dead = status_of(firn, place, user)
     assert (dead["alive"], dead["image"]) == (False, str(image))
@@ -432,9 +441,8 @@ def test_a_killed_firnd_leaves_a_mount_that_unmount_cleans_up(firn, user, image,
 
 @pytest.mark.parametrize("view", ["overlay", "direct"])
 def test_reads_from_a_killed_firnd_fail_as_not_connected(firn, root_user, image, directory, view):
-    firnd, _ = mount(firn, image, directory, "--view", view)
-    firnd.send(signal.SIGKILL)
-    firnd.wait()
+    mount(firn, image, directory, "--view", view)
+    kill_firnd(firn, directory)
     with pytest.raises(OSError) as error:
         (directory / "bin" / "small").read_bytes()
     assert error.value.errno == errno.ENOTCONN

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness.jobs import DEADLINE, FAILED, NOT_FOUND
+from harness.jobs import DEADLINE, FAILED, NOT_FOUND, children_of
 
 INPUT = 3
 MIB = 1 << 20
@@ -294,8 +294,8 @@ def test_unmounting_does_not_wait_for_the_prefetch(firn, fuse, image, scratch):
 
 def test_the_pusher_dies_with_firnd(firn, fuse, image, directory):
     mount = json.loads(firn.run("mount", image, directory, "--json").stdout)
-    children = pathlib.Path(f"/proc/{mount['pid']}/task/{mount['pid']}/children")
-    pushers = [int(pid) for pid in children.read_text().split()]
+    (status,) = firn.status(directory)["mounts"]
+    pushers = [pid for pid in children_of(mount["pid"]) if pid != status["worker"]]
     os.kill(mount["pid"], signal.SIGKILL)
     end = time.monotonic() + DEADLINE
     while any(os.path.exists(f"/proc/{pid}/exe") for pid in pushers):

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from harness.jobs import (  # noqa: F401  (fixtures)
-    DEADLINE, FAILED, NOT_EXECUTABLE, NOT_FOUND, image, job_directory, job_tree, locked,
+    children_of, DEADLINE, FAILED, NOT_EXECUTABLE, NOT_FOUND, image, job_directory, job_tree, locked,
     nothing_left, other_image, place, run, sessions, user_files, wait_until_gone)
 from harness.mounts import mksquashfs
 
@@ -201,7 +201,11 @@ def test_a_job_that_is_killed_leaves_nothing(firn, image, user, place, killed):
         **user.popen_arguments())
     assert job.stdout.readline() == "up\n"
     served_by = sessions(image)
-    os.kill(job.pid if killed == "firn" else served_by[0], signal.SIGKILL)
+    if killed == "firn":
+        os.kill(job.pid, signal.SIGKILL)
+    else:
+        for pid in served_by + children_of(served_by[0]):
+            os.kill(pid, signal.SIGKILL)
     if killed == "firnd":
         wait_until_gone(served_by)
         _, errors = job.communicate("go\n", timeout=DEADLINE)

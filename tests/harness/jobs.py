@@ -96,6 +96,12 @@ def sessions(image):
     return found
 
 
+def children_of(pid):
+    """Process ids."""
+    threads = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for thread in threads for child in thread.read_text().split()]
+
+
 def wait_until_gone(pids):
     """Until the processes have ended, by their pidfds."""
     for pid in pids:

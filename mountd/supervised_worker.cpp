@@ -1,0 +1,307 @@
+#include "mountd/supervised_worker.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "mountd/carried_error.h"
+#include "mountd/heartbeat.h"
+#include "mountd/log.h"
+#include "mountd/subprocess.h"
+
+namespace firn {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A worker is given up for dead at so many looks in a row that find no beat: one second.
+constexpr milliseconds kCheckInterval = kHeartbeatInterval + milliseconds(50);
+constexpr unsigned kMostSilentChecks = 4;
+// A killed process that does not die hangs in the kernel; nobody waits for it longer.
+constexpr milliseconds kDeathTimeout{500};
+// Workers that crash more often than this within kCrashWindow are started after a pause.
+constexpr size_t kCrashesWithoutPause = 5;
+constexpr seconds kCrashWindow{30};
+constexpr milliseconds kFirstPause{100};
+constexpr milliseconds kLongestPause{5000};
+constexpr milliseconds kDrainTimeout{5000};
+
+// Of the program that runs; when it was replaced, of what is there now.
+std::string ProgramOnDisk() {
+  std::error_code ignored;
+  std::string path = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
+  constexpr std::string_view kDeleted = " (deleted)";
+  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
+  return path;
+}
+
+std::string DescribeExit(int exit_code) {
+  if (exit_code < 128) return "exit code " + std::to_string(exit_code);
+  const int number = exit_code - 128;
+  return "signal " + std::to_string(number) + " (" + strsignal(number) + ")";
+}
+
+bool IsReadable(int fd, milliseconds timeout) {
+  pollfd entry{fd, POLLIN, 0};
+  return poll(&entry, 1, static_cast<int>(timeout.count())) == 1;
+}
+
+ImageFacts FactsFrom(const json& answer) {
+  return {.foreign = answer.value("foreign", false),
+          .has_profile = answer.value("has_profile", false),
+          .id = answer.value("id", std::string()),
+          .name = answer.value("name", std::string()),
+          .prefix = answer.value("prefix", std::string())};
+}
+
+}  // namespace
+
+SupervisedWorker::SupervisedWorker(WorkerSettings settings, SharedPrefetchState& prefetch)
+    : settings_(std::move(settings)), prefetch_(prefetch), memory_(std::in_place) {}
+
+SupervisedWorker::~SupervisedWorker() { End(); }
+
+void SupervisedWorker::End() {
+  if (!current_) return;
+  // Without its session there is nothing to finish.
+  if (current_->channel.Send({{"op", "drain"}})) {
+    const Clock::time_point deadline = Clock::now() + kDrainTimeout;
+    while (Clock::now() < deadline && !IsReadable(current_->pidfd.get(), milliseconds(10))) {
+      while (const auto message = current_->channel.Receive()) IsAnswer(message->body);
+    }
+  }
+  kill(current_->pid, SIGKILL);
+  if (IsReadable(current_->pidfd.get(), kDeathTimeout)) WaitForExit(current_->pid);
+  current_.reset();
+}
+
+SupervisedWorker::Process SupervisedWorker::Spawn(const std::string& program) const {
+  auto [ours, theirs] = WorkerChannel::MakeSockets();
+  const pid_t pid = firn::Spawn({program, "--work-socket-fd=" + std::to_string(theirs.get())},
+                                {.inherited = {theirs.get()}});
+  if (pid < 0) {
+    throw SystemError(ErrorKind::kSystem, -pid, "cannot start firnd's worker",
+                      "Check the limits on processes (ulimit -u, the job's pids limit).")
+        .WithPath(program);
+  }
+  FileDescriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd.valid()) {
+    kill(pid, SIGKILL);
+    WaitForExit(pid);
+    throw SystemError(ErrorKind::kSystem, errno, "cannot watch firnd's worker");
+  }
+  return {pid, std::move(pidfd), WorkerChannel(std::move(ours))};
+}
+
+void SupervisedWorker::SendStart(Process& process) {
+  std::vector<int> fds = {memory_->fd(), prefetch_.fd()};
+  if (settings_.record.valid()) fds.push_back(settings_.record.get());
+  process.channel.Send({{"op", "start"},
+                        {"threads", settings_.threads},
+                        {"cache_bytes", settings_.cache_bytes},
+                        {"record", settings_.record.valid()}},
+                       fds);
+  process.channel.Send({{"op", "attach"},
+                        {"path", settings_.path},
+                        {"foreign", settings_.foreign},
+                        {"drop_stored", settings_.drop_stored}},
+                       std::array{settings_.image.get()});
+}
+
+void SupervisedWorker::SendServe(Process& process, bool careful) {
+  process.channel.Send({{"op", "serve"},
+                        {"above_image", layout_ == RootLayout::kImageIsSubdirectory},
+                        {"careful", careful}},
+                       std::array{fuse_.get()});
+}
+
+bool SupervisedWorker::IsAnswer(const json& body) {
+  const auto level = body.find("log");
+  if (level == body.end()) return true;
+  if (level->is_number_integer()) {
+    const int number = std::clamp(level->get<int>(), 0, static_cast<int>(LogLevel::kError));
+    LogLine(static_cast<LogLevel>(number), body.value("message", std::string()));
+  }
+  return false;
+}
+
+json SupervisedWorker::Await(Process& process) {
+  for (;;) {
+    IsReadable(process.channel.fd(), milliseconds(-1));
+    const std::optional<WorkerChannel::Message> message = process.channel.Receive();
+    if (message && !IsAnswer(message->body)) continue;
+    if (message && message->body.contains("error")) throw ErrorFromJson(message->body["error"]);
+    if (message) return message->body;
+    if (!process.channel.ended()) continue;
+    throw Error(ErrorKind::kNoReply, "firnd's worker ended before it was ready",
+                "The log may say why.");
+  }
+}
+
+void SupervisedWorker::Open() {
+  current_ = Spawn("/proc/self/exe");
+  SendStart(*current_);
+  Await(*current_);
+  facts_ = FactsFrom(Await(*current_));
+  settings_.record.Close();  // a second copy would keep its reader waiting
+}
+
+void SupervisedWorker::Serve(FileDescriptor fuse, RootLayout layout) {
+  if (fuse_.valid()) {
+    End();
+    memory_.emplace();
+    Open();
+  }
+  fuse_ = std::move(fuse);
+  layout_ = layout;
+  SendServe(*current_, /*careful=*/false);
+  Await(*current_);
+}
+
+void SupervisedWorker::Upgrade() {
+  const std::string program = ProgramOnDisk();
+  Process next = Spawn(program);
+  try {
+    SendStart(next);
+    Await(next);
+    Await(next);
+  } catch (const Error&) {
+    kill(next.pid, SIGKILL);
+    WaitForExit(next.pid);
+    throw;
+  }
+  if (current_) {
+    current_->channel.Send({{"op", "drain"}});
+    if (!IsReadable(current_->pidfd.get(), kDrainTimeout)) kill(current_->pid, SIGKILL);
+    if (IsReadable(current_->pidfd.get(), kDeathTimeout)) {
+      WaitForExit(current_->pid);
+    } else {
+      abandoned_.push_back(current_->pid);
+    }
+  }
+  LogInfo("worker {} takes over from {}, running {}", next.pid, pid(), program);
+  current_ = std::move(next);
+  restart_at_.reset();
+  SendServe(*current_, /*careful=*/false);
+  current_->replies_due = 1;
+  silent_checks_ = 0;
+}
+
+void SupervisedWorker::AppendPollSet(std::vector<pollfd>& set) const {
+  if (!current_) return;
+  set.push_back({current_->channel.ended() ? -1 : current_->channel.fd(), POLLIN, 0});
+  set.push_back({current_->pidfd.get(), POLLIN, 0});
+}
+
+int SupervisedWorker::PollTimeout(Clock::time_point now) const {
+  const Clock::time_point next = restart_at_.value_or(next_check_);
+  if (next <= now) return 0;
+  return static_cast<int>(std::chrono::ceil<milliseconds>(next - now).count());
+}
+
+void SupervisedWorker::Handle(Clock::time_point now) {
+  ReapAbandoned();
+  if (ended_) return;
+  if (current_) {
+    TakeMessages(now);
+    if (IsReadable(current_->pidfd.get(), milliseconds(0))) {
+      HandleDeath(WaitForExit(current_->pid), now);
+    } else {
+      CheckHeartbeat(now);
+    }
+  }
+  if (!ended_ && restart_at_ && *restart_at_ <= now) Restart(now);
+}
+
+void SupervisedWorker::TakeMessages(Clock::time_point now) {
+  while (std::optional<WorkerChannel::Message> message = current_->channel.Receive()) {
+    if (!IsAnswer(message->body)) continue;
+    if (current_->replies_due > 0) --current_->replies_due;
+    if (!message->body.contains("error")) continue;
+    LogError("worker {} cannot take over: {}", current_->pid,
+             ErrorFromJson(message->body["error"]).what());
+    kill(current_->pid, SIGKILL);
+    crashes_.push_back(now);  // so that it is not tried again at once, for ever
+  }
+}
+
+void SupervisedWorker::CheckHeartbeat(Clock::time_point now) {
+  if (killed_at_) {
+    if (now - *killed_at_ >= kDeathTimeout) Abandon(now);
+    return;
+  }
+  if (now < next_check_) return;
+  next_check_ = now + kCheckInterval;
+  const uint64_t beat = memory_->state().heartbeat.load();
+  silent_checks_ = beat == last_beat_ ? silent_checks_ + 1 : 0;
+  last_beat_ = beat;
+  if (silent_checks_ < kMostSilentChecks) return;
+  LogWarning("worker {} shows no sign of life: replacing it", current_->pid);
+  kill(current_->pid, SIGKILL);
+  killed_at_ = now;
+  next_check_ = now + kDeathTimeout;
+}
+
+void SupervisedWorker::Abandon(Clock::time_point now) {
+  LogWarning("worker {} was killed and does not end: it hangs in the kernel", current_->pid);
+  abandoned_.push_back(current_->pid);
+  HandleDeath(128 + SIGKILL, now);
+}
+
+void SupervisedWorker::ReapAbandoned() {
+  std::erase_if(abandoned_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
+}
+
+void SupervisedWorker::HandleDeath(int exit_code, Clock::time_point now) {
+  const pid_t dead = std::exchange(current_, std::nullopt)->pid;
+  killed_at_.reset();
+  if (exit_code == 0) {
+    ended_ = true;
+    return;
+  }
+  careful_ = exit_code != 128 + SIGKILL;
+  for (RequestState& request : memory_->state().states) {
+    if (request.being_tried.exchange(0) != 0 && careful_) request.crashes.fetch_add(1);
+  }
+  prefetch_->waiting.store(0);
+  if (careful_) crashes_.push_back(now);
+  while (!crashes_.empty() && now - crashes_.front() > kCrashWindow) crashes_.pop_front();
+  milliseconds pause{0};
+  if (crashes_.size() > kCrashesWithoutPause) {
+    const auto doublings = std::min<size_t>(crashes_.size() - kCrashesWithoutPause - 1, 10);
+    pause = std::min(kFirstPause * (1u << doublings), kLongestPause);
+  }
+  LogError("worker {} died by {}: starting another in {} ms; its users wait", dead,
+           DescribeExit(exit_code), pause.count());
+  restart_at_ = now + pause;
+}
+
+void SupervisedWorker::Restart(Clock::time_point now) {
+  try {
+    current_ = Spawn("/proc/self/exe");
+  } catch (const Error& error) {
+    LogError("{}", error.what());
+    restart_at_ = now + seconds(1);
+    return;
+  }
+  restart_at_.reset();
+  ++restarts_;
+  SendStart(*current_);
+  SendServe(*current_, careful_);
+  current_->replies_due = 3;
+  silent_checks_ = 0;
+  next_check_ = now + kCheckInterval;
+}
+
+}  // namespace firn

@@ -1,0 +1,25 @@
+#ifndef FIRN_MOUNTD_WORKER_H_
+#define FIRN_MOUNTD_WORKER_H_
+
+namespace firn {
+
+// What the worker's process does: parses images and serves a session for the keeper at the other
+// end of `socket` (a WorkerChannel, where the messages are), without privileges and confined to
+// serving. Returns the process's exit code: 0 when the session has ended or the keeper asked it to
+// end; without its keeper it goes on serving.
+//
+// Messages of the keeper, each answered with {"ok": true, …} or {"error": …}, in this order:
+//   {"op": "start", "threads": N, "cache_bytes": N, "record": B}
+//       with the session's memory, the prefetch's state and, to "record", the pipe for the profile
+//   {"op": "attach", "path": S, "foreign": B, "drop_stored": B}
+//       with the image
+//   {"op": "serve", "above_image": B, "careful": B}
+//       with /dev/fuse
+//   {"op": "drain"}
+//       answered when no thread serves any more
+// Of itself the worker sends {"log": LEVEL, "message": S}.
+int RunWorker(int socket);
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_WORKER_H_

@@ -1,0 +1,187 @@
+"""A session whose worker dies, hangs or is replaced: nobody who reads notices."""
+
+import hashlib
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from harness.jobs import DEADLINE
+
+READERS = 16
+# Of an open file's read, in seconds: what a reader may have to wait while a worker is replaced.
+LONGEST_WAIT = 2.0 if not os.environ.get("FIRN_SANITIZE") else 20.0
+
+# Reads all files again and again, past the page cache, until its standard input ends; then prints
+# how often, and the longest time that a read took.
+READER = """
+import hashlib, mmap, os, select, sys, time
+root, seed = sys.argv[1], int(sys.argv[2])
+expected = dict(line.rstrip("\\n").split("  ", 1)[::-1] for line in open(sys.argv[3]))
+names = sorted(expected)
+rounds, longest = 0, 0.0
+buffer = mmap.mmap(-1, 1 << 20)
+print("ready", flush=True)
+while not select.select([0], [], [], 0)[0]:
+    for name in names[seed % len(names):] + names[:seed % len(names)]:
+        digest = hashlib.sha256()
+        start = time.monotonic()
+        file = os.open(os.path.join(root, name), os.O_RDONLY | os.O_DIRECT)
+        while count := os.readv(file, [buffer]):
+            now = time.monotonic()
+            longest = max(longest, now - start)
+            start = now
+            digest.update(memoryview(buffer)[:count])
+        os.close(file)
+        if digest.hexdigest() != expected[name]:
+            sys.exit(f"{name}: wrong bytes")
+    rounds += 1
+print(rounds, longest)
+"""
+
+
+@pytest.fixture(scope="module")
+def contents(scratch):
+    """A tree of files of all lengths; (tree, a list as sha256sum prints it)."""
+    root = scratch / "recovery"
+    root.mkdir()
+    source = random.Random(5)
+    for number in range(40):
+        size = source.choice([0, 1, 4095, 70_000, 300_000, 1_500_000])
+        (root / f"file-{number}").write_bytes(source.randbytes(size // 2).ljust(size, b"x"))
+    names = sorted(entry.name for entry in root.iterdir())
+    listing = subprocess.run(["sha256sum", *names], cwd=root, check=True, stdout=subprocess.PIPE,
+                             text=True).stdout
+    sums = scratch / "sums"
+    sums.write_text(listing)
+    return root, sums
+
+
+@pytest.fixture(scope="module")
+def image(firn, scratch, contents):
+    return firn.build(contents[0], scratch / "recovery.firn", "--prefix", "/opt/r",
+                      "--block-size", "128K")
+
+
+def status_of(firn, place):
+    (mounted,) = firn.status(place)["mounts"]
+    return mounted
+
+
+def wait_for_restart(firn, place, restarts):
+    """Until another worker serves; its process id."""
+    end = time.monotonic() + DEADLINE
+    while True:
+        status = status_of(firn, place)
+        if status["restarts"] > restarts and status["worker"] > 0:
+            return status["worker"]
+        assert time.monotonic() < end, "no other worker was started"
+
+
+class Readers:
+    """Processes that read the whole image again and again."""
+
+    def __init__(self, place, sums, count):
+        self._processes = [
+            subprocess.Popen([sys.executable, "-c", READER, place, str(seed), sums],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True)
+            for seed in range(count)]
+        for process in self._processes:
+            assert process.stdout.readline() == "ready\n"
+
+    def finish(self):
+        """(rounds of all, the longest wait) when each has done its round."""
+        rounds, longest = 0, 0.0
+        outputs = [process.communicate("", timeout=DEADLINE) for process in self._processes]
+        for process, (out, errors) in zip(self._processes, outputs):
+            assert process.returncode == 0, errors
+            rounds += int(out.split()[0])
+            longest = max(longest, float(out.split()[1]))
+        return rounds, longest
+
+
+@pytest.mark.concurrent
+def test_readers_do_not_notice_that_workers_are_killed(firn, root_user, image, contents):
+    kills = 20
+    chance = random.Random(11)
+    with firn.mounted(image) as place:
+        readers = Readers(place, contents[1], READERS)
+        for number in range(kills):
+            time.sleep(chance.random() / 10)  # a random moment
+            restarts = status_of(firn, place)["restarts"]
+            os.kill(status_of(firn, place)["worker"], signal.SIGKILL)
+            worker = wait_for_restart(firn, place, restarts)
+            if number % 5 == 0:  # two in a row: the second before it has answered anything, maybe
+                os.kill(worker, signal.SIGKILL)
+                wait_for_restart(firn, place, restarts + 1)
+        rounds, longest = readers.finish()
+        status = status_of(firn, place)
+        assert status["restarts"] >= kills
+        assert set(status["errors"].values()) == {0}
+        assert rounds >= READERS
+        # Nothing came from the page cache: each round asked for each file that has contents.
+        assert status["requests"]["READ"] > rounds * 30
+        assert longest < LONGEST_WAIT
+
+
+@pytest.mark.concurrent
+def test_a_worker_that_is_stopped_is_replaced(firn, root_user, image, contents):
+    with firn.mounted(image) as place:
+        readers = Readers(place, contents[1], 4)
+        stopped = status_of(firn, place)["worker"]
+        os.kill(stopped, signal.SIGSTOP)
+        wait_for_restart(firn, place, 0)
+        with pytest.raises(ProcessLookupError):
+            os.kill(stopped, signal.SIGCONT)
+        _, longest = readers.finish()
+        assert longest < LONGEST_WAIT
+
+
+def test_counts_go_on_where_they_were(firn, root_user, image):
+    with firn.mounted(image) as place:
+        (place / "file-3").read_bytes()
+        before = status_of(firn, place)
+        os.kill(before["worker"], signal.SIGKILL)
+        wait_for_restart(firn, place, 0)
+        after = status_of(firn, place)
+        assert after["requests"] == before["requests"]
+        assert after["decoded"]["data"] >= before["decoded"]["data"]
+        (place / "file-4").read_bytes()
+        assert status_of(firn, place)["requests_total"] > before["requests_total"]
+
+
+def test_without_its_keeper_a_worker_serves_on(firn, root_user, image, contents, directory):
+    printed = json.loads(firn.run("mount", "--json", image, directory).stdout)
+    worker = status_of(firn, directory)["worker"]
+    pidfd = os.pidfd_open(worker)
+    os.kill(printed["pid"], signal.SIGKILL)
+    subprocess.run(["sha256sum", "--quiet", "-c", contents[1]], cwd=directory, check=True)
+    firn.run("unmount", directory)
+    assert select.select([pidfd], [], [], DEADLINE)[0], "the worker is still there"
+    os.close(pidfd)
+
+
+def test_the_worker_has_nothing_but_what_it_serves(firn, root_user, image):
+    with firn.mounted(image) as place:
+        worker = status_of(firn, place)["worker"]
+        status = dict(line.split(":\t", 1) for line in open(f"/proc/{worker}/status")
+                      if ":\t" in line)
+        assert status["Uid"].split() == ["65534"] * 4
+        assert status["Gid"].split() == ["65534"] * 4
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+        assert status["NoNewPrivs"].strip() == "1"
+        if not os.environ.get("FIRN_SANITIZE"):
+            assert status["Seccomp"].strip() == "2"
+        kinds = sorted(os.readlink(f"/proc/{worker}/fd/{fd}").split(":")[0]
+                       for fd in os.listdir(f"/proc/{worker}/fd"))
+        allowed = {"/dev/fuse", "/dev/null", "socket", "anon_inode", str(image),
+                   "/memfd"}
+        assert {kind for kind in kinds if not kind.startswith("/memfd")} <= allowed
