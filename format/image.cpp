@@ -7,20 +7,17 @@
 #include "format/appendix.h"
 #include "format/byte_source.h"
 #include "format/decompressor.h"
+#include "format/digest_index.h"
 #include "format/directory.h"
 #include "format/error.h"
 #include "format/extent_table.h"
 #include "format/file_reader.h"
 #include "format/inode_table.h"
-#include "format/little_endian.h"
 #include "format/metadata.h"
-#include "format/paged_section.h"
 #include "format/superblock.h"
 
 namespace firn {
 namespace {
-
-constexpr uint64_t kDigestsHeaderLength = 8;
 
 uint32_t NextImageNumber() {
   static std::atomic<uint32_t> next{1};
@@ -68,7 +65,7 @@ struct Image::Parts {
     const Appendix appendix;
     const Manifest manifest;
     const ExtentTable extents;
-    const PagedSection digests;
+    const DigestIndex digests;
   };
 
   // Everything that is read from the SquashFS part; needs the source.
@@ -167,20 +164,15 @@ std::string Image::manifest_yaml() const {
 }
 
 Digest Image::FileDigest(InodeNumber file) const {
-  return Named(parts_->path, [&] {
-    const PagedSection& digests = parts_->Verified().digests;
-    std::array<std::byte, 4> count;
-    digests.Read(0, count);
-    if (ToInt(file) == 0 || ToInt(file) > LoadLe<uint32_t>(count.data())) {
-      throw Error(ErrorKind::kDamaged,
-                  "section digests knows no file with inode number " + std::to_string(ToInt(file)),
-                  "The image is damaged; build it anew.")
-          .WithOffset(digests.section().offset);
-    }
-    Digest digest;
-    digests.Read(kDigestsHeaderLength + uint64_t{ToInt(file) - 1} * sizeof digest, digest.bytes);
-    return digest;
-  });
+  return Named(parts_->path, [&] { return parts_->Verified().digests.DigestOf(file); });
+}
+
+FileRange Image::FilesWithDigest(const Digest& digest) const {
+  return Named(parts_->path, [&] { return parts_->Verified().digests.FilesWith(digest); });
+}
+
+InodeNumber Image::FileInDigestOrder(uint64_t position) const {
+  return Named(parts_->path, [&] { return parts_->Verified().digests.FileAt(position); });
 }
 
 Inode Image::GetInode(InodeNumber number) const {

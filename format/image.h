@@ -28,6 +28,13 @@ struct DirectoryEntry {
   uint64_t next_cookie = 0;
 };
 
+// Positions [first, first + count) among an image's regular files ordered by digest, then by inode
+// number: the files of one content.
+struct FileRange {
+  uint64_t first = 0;
+  uint64_t count = 0;
+};
+
 // A piece of a file: the bytes stay alive as long as `owner`.
 struct FilePiece {
   std::shared_ptr<const Block> owner;  // null for a hole: its zeros live for ever
@@ -70,11 +77,14 @@ class Image {
   bool foreign() const;
   uint64_t file_length() const;
   uint64_t squashfs_length() const;
-  // The following four throw kUnsupported for a foreign image.
+  // The following six throw kUnsupported for a foreign image.
   const Digest& id() const;
   const Manifest& manifest() const;
   std::string manifest_yaml() const;
   Digest FileDigest(InodeNumber file) const;
+  // By what section digests says, which others must prove. A binary search over its pages.
+  FileRange FilesWithDigest(const Digest& digest) const;
+  InodeNumber FileInDigestOrder(uint64_t position) const;
   // False for a foreign image too.
   bool has_profile() const;
 

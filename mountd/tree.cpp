@@ -1,60 +1,104 @@
 #include "mountd/tree.h"
 
-#include <linux/limits.h>
-
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace firn {
 namespace {
 
-constexpr NodeId kSlot = NodeId{1} << 32;
-constexpr blksize_t kPreferredIo = 4096;
-constexpr uint64_t kStatBlock = 512;
+timespec WallClock() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return now;
+}
+
+Error WrongSlot(SlotNumber slot, const std::string& expected) {
+  return Error(ErrorKind::kInternal, "expected " + expected + ", found slot " + SlotName(slot));
+}
+
+SlotTable::Slot& Existing(std::vector<SlotTable::Slot>& slots, SlotNumber number) {
+  const auto found = std::ranges::find_if(
+      slots, [&](const SlotTable::Slot& slot) { return slot.image->slot() == number; });
+  if (found == slots.end()) throw WrongSlot(number, "a slot with an image");
+  return *found;
+}
 
 }  // namespace
 
-NodeId Tree::NodeOf(InodeNumber inode) const {
-  if (layout_ == RootLayout::kImageIsRoot && inode == image_.root()) return kRootNode;
-  return kSlot | ToInt(inode);
+Tree::Tree(RootLayout layout)
+    : layout_(layout), table_(std::make_shared<SlotTable>(layout, Slots(), WallClock())) {}
+
+std::shared_ptr<const SlotTable> Tree::Now() const {
+  const std::shared_lock lock(mutex_);
+  return table_;
 }
 
-InodeNumber Tree::InodeOf(NodeId node) const {
-  if (node == kRootNode && layout_ == RootLayout::kImageIsRoot) return image_.root();
-  if ((node & ~NodeId{UINT32_MAX}) != kSlot) {
-    throw Error(ErrorKind::kInternal,
-                "expected a node of this session, found node " + std::to_string(node));
+template <typename Change>
+void Tree::Replace(const Change& change) {
+  // Dropped last, outside the locks: it may be the last to hold an image, which takes a while.
+  std::shared_ptr<const SlotTable> table;
+  const std::lock_guard one_at_a_time(changing_);
+  Slots slots = Now()->slots();
+  change(slots);
+  table = std::make_shared<SlotTable>(layout_, std::move(slots), WallClock());
+  const std::unique_lock lock(mutex_);
+  std::erase_if(former_, [](const auto& former) { return former.expired(); });
+  former_.push_back(table_);
+  table_.swap(table);
+}
+
+void Tree::Attach(std::shared_ptr<AttachedImage> image) {
+  const SlotNumber slot = image->slot();
+  if (ToInt(slot) == 0) throw WrongSlot(slot, "a slot from 1 on");
+  if (layout_ == RootLayout::kImageIsRoot && ToInt(slot) != 1) {
+    throw WrongSlot(slot, "slot 1, as the image is the root");
   }
-  return InodeNumber{static_cast<uint32_t>(node)};
+  Replace([&](Slots& slots) {
+    const auto place = std::ranges::lower_bound(
+        slots, slot, {}, [](const SlotTable::Slot& other) { return other.image->slot(); });
+    if (place != slots.end() && place->image->slot() == slot) {
+      throw WrongSlot(slot, "an empty slot");
+    }
+    slots.insert(place, {.image = std::move(image), .shown = true});
+  });
 }
 
-struct stat Tree::StatOf(const Inode& inode) const {
-  struct stat status {};
-  status.st_ino = NodeOf(inode.number);
-  status.st_mode = inode.mode;
-  status.st_nlink = inode.link_count;
-  status.st_uid = inode.uid;
-  status.st_gid = inode.gid;
-  status.st_rdev = inode.device;
-  status.st_size = static_cast<off_t>(inode.size);
-  status.st_blksize = kPreferredIo;
-  if (inode.IsRegular()) {
-    const uint64_t stored = inode.size - std::min(inode.size, inode.file.sparse_bytes);
-    status.st_blocks = static_cast<blkcnt_t>((stored + kStatBlock - 1) / kStatBlock);
+void Tree::Detach(SlotNumber slot) {
+  Replace([&](Slots& slots) { Existing(slots, slot).shown = false; });
+}
+
+void Tree::Release(SlotNumber slot) {
+  Replace([&](Slots& slots) {
+    Existing(slots, slot);
+    std::erase_if(slots, [&](const SlotTable::Slot& other) { return other.image->slot() == slot; });
+  });
+}
+
+std::shared_ptr<AttachedImage> Tree::Get(SlotNumber slot) const {
+  const std::shared_ptr<const SlotTable> table = Now();
+  const SlotTable::Slot* const found = table->Find(slot);
+  if (found == nullptr) throw WrongSlot(slot, "a slot with an image");
+  return found->image;
+}
+
+uint64_t Tree::LookupCount(SlotNumber slot) const { return Get(slot)->lookups(); }
+
+bool Tree::IsInUse(SlotNumber slot) const {
+  const std::shared_ptr<AttachedImage> image = Get(slot);
+  const auto shows = [&](const SlotTable* table) {
+    const SlotTable::Slot* const found = table == nullptr ? nullptr : table->Find(slot);
+    return found != nullptr && found->shown;
+  };
+  {
+    std::shared_lock lock(mutex_);
+    if (shows(table_.get())) return true;
+    const bool is_shown_to_somebody = std::ranges::any_of(
+        former_, [&](const auto& former) { return shows(former.lock().get()); });
+    if (is_shown_to_somebody) return true;
   }
-  status.st_atim.tv_sec = inode.mtime;
-  status.st_mtim.tv_sec = inode.mtime;
-  status.st_ctim.tv_sec = inode.mtime;
-  return status;
-}
-
-struct stat Tree::StatAboveImage() const {
-  struct stat status {};
-  status.st_ino = kRootNode;
-  status.st_mode = S_IFDIR | 0755;
-  status.st_nlink = 3;
-  status.st_blksize = kPreferredIo;
-  return status;
+  // Looked at last: what such a request gave out is counted before it lets go of its table.
+  return image->lookups() != 0;
 }
 
 }  // namespace firn

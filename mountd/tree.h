@@ -1,55 +1,62 @@
 #ifndef FIRN_MOUNTD_TREE_H_
 #define FIRN_MOUNTD_TREE_H_
 
-#include <sys/stat.h>
-
 #include <cstdint>
-#include <string_view>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <vector>
 
-#include "format/image.h"
+#include "mountd/attached_image.h"
+#include "mountd/slot_table.h"
 
 namespace firn {
 
-class ReadAhead;
-
-// What a FUSE superblock names an inode by, and the st_ino that programs see.
-using NodeId = uint64_t;
-inline constexpr NodeId kRootNode = 1;  // fixed by the protocol
-
-// Where the image's root stands in the session's FUSE root.
-enum class RootLayout {
-  kImageIsRoot,         // it is the FUSE root
-  kImageIsSubdirectory  // it is the one entry, kImageDirectory, of the FUSE root (see view.h)
-};
-
-// An image as a FUSE superblock shows it: which node is which inode. Node ids are computed, never
-// stored: 1 is the FUSE root, any other (slot 1) << 32 | inode number. Thread-safe.
+// The images that a session shows. They come and go while requests are served. Thread-safe.
+//
+// Attach() shows an image. Detach() takes its entry out of the FUSE root; the kernel's references
+// are answered as before. Release() drops it, when IsInUse() says that there are none left.
 class Tree {
  public:
-  // `read_ahead`, where given, learns of every read; it outlives the tree.
-  Tree(const Image& image, RootLayout layout, ReadAhead* read_ahead = nullptr)
-      : image_(image), layout_(layout), read_ahead_(read_ahead) {}
+  explicit Tree(RootLayout layout);
+  Tree(const Tree&) = delete;
+  Tree& operator=(const Tree&) = delete;
 
-  const Image& image() const { return image_; }
-  ReadAhead* read_ahead() const { return read_ahead_; }
+  // Throws kInternal where the slot is taken, or 0, or with kImageIsRoot any but 1. Files are given
+  // the ids of lower slots, so images that were there before (after a restart) are best attached
+  // before the first request.
+  void Attach(std::shared_ptr<AttachedImage> image);
 
-  // Is this the FUSE root above the image's root, which has no inode?
-  bool IsAboveImage(NodeId node) const {
-    return node == kRootNode && layout_ == RootLayout::kImageIsSubdirectory;
-  }
+  // The following throw kInternal for a slot that is empty.
+  //
+  // Once more is no error.
+  void Detach(SlotNumber slot);
+  // Is the image shown, may a request that is under way since before Detach() still give out one of
+  // its ids, or has the kernel references to its ids?
+  bool IsInUse(SlotNumber slot) const;
+  // The kernel's references to node ids of the slot.
+  uint64_t LookupCount(SlotNumber slot) const;
+  // Empties the slot; requests for its nodes are answered with ESTALE from now on. The image is
+  // closed when the last request that was under way has ended.
+  void Release(SlotNumber slot);
 
-  NodeId NodeOf(InodeNumber inode) const;
-  // Any node but that above the image. Throws kInternal for an id that NodeOf() never gave.
-  InodeNumber InodeOf(NodeId node) const;
-  Inode GetInode(NodeId node) const { return image_.GetInode(InodeOf(node)); }
-
-  struct stat StatOf(const Inode& inode) const;
-  struct stat StatAboveImage() const;
+  // For one request: what it must be answered from.
+  std::shared_ptr<const SlotTable> Now() const;
 
  private:
-  const Image& image_;
+  using Slots = std::vector<SlotTable::Slot>;
+
+  // Makes `change` to a copy of the slots, which then takes the place of the table.
+  template <typename Change>
+  void Replace(const Change& change);
+  std::shared_ptr<AttachedImage> Get(SlotNumber slot) const;
+
   const RootLayout layout_;
-  ReadAhead* const read_ahead_;
+  std::mutex changing_;              // held by who changes the table
+  mutable std::shared_mutex mutex_;  // guards what follows, for moments
+  std::shared_ptr<const SlotTable> table_;
+  // Those before it that requests may still hold.
+  std::vector<std::weak_ptr<const SlotTable>> former_;
 };
 
 }  // namespace firn
