@@ -8,18 +8,16 @@
 #include <optional>
 #include <utility>
 
-#include "mountd/view.h"
-
 namespace firn {
 namespace {
 
 constexpr size_t kMostEvents = 1'000'000;
 
-// Paths of the nodes that lookups have led to.
+// Paths of the nodes of an image that lookups have led to.
 class NodePaths {
  public:
-  explicit NodePaths(const Tree& tree) : tree_(tree) {
-    paths_.emplace(tree.NodeOf(tree.image().root()), ".");
+  NodePaths(const SlotTable& slots, AttachedImage& image) : slots_(slots), image_(image) {
+    paths_.emplace(slots.OwnNodeOf(image, image.image().root()), ".");
   }
 
   // Nothing for a node that nobody looked up, and for what lies above the image.
@@ -38,14 +36,17 @@ class NodePaths {
     const std::optional<std::string> above = PathOf(directory);
     if (!above) return std::nullopt;
     Found found{*above == "." ? name : *above + "/" + name};
-    const std::optional<InodeNumber> inode = tree_.image().Lookup(tree_.GetInode(directory), name);
-    found.exists = inode.has_value();
-    if (inode) paths_.emplace(tree_.NodeOf(*inode), found.path);
+    const Image& image = image_.image();
+    const std::optional<InodeNumber> number =
+        image.Lookup(slots_.Locate(directory).GetInode(), name);
+    found.exists = number.has_value();
+    if (number) paths_.emplace(slots_.NodeOf(image_, image.GetInode(*number)), found.path);
     return found;
   }
 
  private:
-  const Tree& tree_;
+  const SlotTable& slots_;
+  AttachedImage& image_;
   std::map<NodeId, std::string> paths_;
 };
 
@@ -106,12 +107,17 @@ void AccessRecorder::Observe(ByteSpan request) {
   if (events_.size() < kMostEvents) events_.push_back(std::move(event));
 }
 
-Profile AccessRecorder::MakeProfile(const Tree& tree) const {
+Profile AccessRecorder::MakeProfile(const Tree& tree, SlotNumber slot) const {
+  const std::shared_ptr<const SlotTable> slots = tree.Now();
+  const SlotTable::Slot* const found_slot = slots->Find(slot);
+  if (found_slot == nullptr) {
+    throw Error(ErrorKind::kInternal, "expected an image in slot " + SlotName(slot));
+  }
   const std::lock_guard lock(mutex_);
-  NodePaths paths(tree);
+  NodePaths paths(*slots, *found_slot->image);
   std::vector<ProfileEntry> entries;
   for (const Event& event : events_) {
-    if (tree.IsAboveImage(event.node)) continue;
+    if (slots->IsAboveImages(event.node)) continue;
     ProfileEntry entry;
     entry.action = event.action;
     if (event.action == ProfileAction::kLookup) {
@@ -126,7 +132,7 @@ Profile AccessRecorder::MakeProfile(const Tree& tree) const {
     }
     if (event.action == ProfileAction::kRead) {
       // Requests are of whole pages, also behind the end of a file.
-      const uint64_t size = tree.GetInode(event.node).size;
+      const uint64_t size = slots->Locate(event.node).GetInode().size;
       if (event.offset >= size) continue;
       entry.offset = event.offset;
       entry.length = std::min(event.length, size - event.offset);

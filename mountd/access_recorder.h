@@ -20,9 +20,10 @@ class AccessRecorder {
   // `request` is what was read from /dev/fuse. Beyond a million requests nothing more is noted.
   void Observe(ByteSpan request);
 
-  // What was asked for so far, as paths of the tree's image: each path and range once, reads that
-  // follow one another joined. What lies above the image's root is left out.
-  Profile MakeProfile(const Tree& tree) const;
+  // What was asked for so far of the image in that slot, as paths in it: each path and range once,
+  // reads that follow one another joined. What lies above the image's root is left out. Throws
+  // where the slot is empty.
+  Profile MakeProfile(const Tree& tree, SlotNumber slot = SlotNumber{1}) const;
 
  private:
   struct Event {

@@ -35,13 +35,14 @@ class AccessRecorderTest : public testing::Test {
     ASSERT_EQ(WaitForExit(pid), 0);
     image_ = Image::Open(OpenFile(image, O_RDONLY, ErrorKind::kInput), image, cache_,
                          {.allow_foreign = true});
-    tree_ = std::make_unique<Tree>(*image_, RootLayout::kImageIsSubdirectory);
-    root_ = tree_->NodeOf(image_->root());
+    tree_.Attach(std::make_shared<AttachedImage>(SlotNumber{1}, Borrowed(*image_), 1));
+    root_ = MakeNodeId(SlotNumber{1}, image_->root());
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
 
   NodeId NodeOf(NodeId directory, const std::string& name) const {
-    return tree_->NodeOf(*image_->Lookup(tree_->GetInode(directory), name));
+    const Inode inode = image_->GetInode(InodeOf(directory));
+    return MakeNodeId(SlotNumber{1}, image_->Lookup(inode, name).value());
   }
 
   void Send(uint32_t opcode, NodeId node, const void* body, size_t length) {
@@ -67,7 +68,7 @@ class AccessRecorderTest : public testing::Test {
   std::filesystem::path directory_;
   BlockCache cache_{size_t{1} << 20};
   std::unique_ptr<const Image> image_;
-  std::unique_ptr<Tree> tree_;
+  Tree tree_{RootLayout::kSlots};
   NodeId root_ = 0;
   AccessRecorder recorder_;
 };
@@ -75,7 +76,7 @@ class AccessRecorderTest : public testing::Test {
 TEST_F(AccessRecorderTest, NamesPathsInOrder) {
   const NodeId a = NodeOf(root_, "a");
   const NodeId file = NodeOf(a, "file");
-  LookUp(kRootNode, "image");
+  LookUp(kRootNode, "1");
   LookUp(root_, "a");
   LookUp(a, "none");
   LookUp(a, "file");
@@ -84,7 +85,7 @@ TEST_F(AccessRecorderTest, NamesPathsInOrder) {
   Read(file, 0, 4096);
   Read(file, 4096, 131072);  // whole pages, behind its end
   LookUp(root_, "a");
-  EXPECT_EQ(recorder_.MakeProfile(*tree_).entries(),
+  EXPECT_EQ(recorder_.MakeProfile(tree_).entries(),
             (std::vector<ProfileEntry>{{kLookup, "a"},
                                        {kMiss, "a/none"},
                                        {kLookup, "a/file"},
@@ -103,7 +104,7 @@ TEST_F(AccessRecorderTest, JoinsReadsThatArriveInAnyOrder) {
   LookUp(a, "none");
   Read(file, 2000, 4000);
   Read(file, 9000, 500);
-  EXPECT_EQ(recorder_.MakeProfile(*tree_).entries(),
+  EXPECT_EQ(recorder_.MakeProfile(tree_).entries(),
             (std::vector<ProfileEntry>{{kLookup, "a"},
                                        {kLookup, "a/file"},
                                        {kRead, "a/file", 0, 8000},
@@ -116,7 +117,7 @@ TEST_F(AccessRecorderTest, LeavesOutWhatHasNoPath) {
   Send(FUSE_READ, root_, "short", 5);
   recorder_.Observe({});
   Send(FUSE_GETATTR, root_, nullptr, 0);
-  EXPECT_TRUE(recorder_.MakeProfile(*tree_).entries().empty());
+  EXPECT_TRUE(recorder_.MakeProfile(tree_).entries().empty());
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ std::unique_ptr<Attachment> Attachment::Serve(FileDescriptor fuse, PusherPlace p
   std::unique_ptr<Attachment> attachment(new Attachment(view));
   place.above_image = view == ViewKind::kOverlay;
   options.start(std::move(fuse),
-                place.above_image ? RootLayout::kImageIsSubdirectory : RootLayout::kImageIsRoot);
+                place.above_image ? RootLayout::kSlots : RootLayout::kImageIsRoot);
   if (place.root.valid()) RaiseReadAhead("/proc/self/fd/" + std::to_string(place.root.get()));
   attachment->place_ = std::move(place);
   return attachment;
@@ -91,7 +91,7 @@ std::unique_ptr<Attachment> Attachment::MountOverlay(const std::string& target,
   // clone that is moved out keeps them alive, and unmounting that clone ends everything.
   PrivateMounts mounts;
   mounts.Run([&] { MountFuse(fuse.get(), target, {.source = options.image}); });
-  options.start(std::move(fuse), RootLayout::kImageIsSubdirectory);
+  options.start(std::move(fuse), RootLayout::kSlots);
   FileDescriptor view;
   FileDescriptor fuse_root;
   mounts.Run([&] {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <memory>
 #include <new>
 #include <tuple>
 
@@ -25,15 +26,18 @@ struct Name {
 template <auto Reply, Name kName>
 struct Guarded;
 
-template <typename... Arguments, void (*Reply)(const Tree&, fuse_req_t, Arguments...), Name kName>
+template <typename... Arguments, void (*Reply)(const SlotTable&, fuse_req_t, Arguments...),
+          Name kName>
 struct Guarded<Reply, kName> {
   static void Handle(fuse_req_t request, Arguments... arguments) noexcept {
     auto& dispatcher = *static_cast<Dispatcher*>(fuse_req_userdata(request));
+    // Held until the reply is written and what it gives to the kernel is counted.
+    const std::shared_ptr<const SlotTable> slots = dispatcher.tree().Now();
     try {
-      Reply(dispatcher.tree(), request, arguments...);
+      Reply(*slots, request, arguments...);
     } catch (...) {
       const NodeId node = std::get<0>(std::tuple(arguments...));
-      fuse_reply_err(request, dispatcher.AnswerForException(kName.letters.data(), node));
+      fuse_reply_err(request, dispatcher.AnswerForException({kName.letters.data(), node, *slots}));
     }
   }
 };
@@ -73,21 +77,25 @@ fuse_lowlevel_ops MakeOperations() {
 
 }  // namespace
 
-int Dispatcher::AnswerForException(const char* operation, NodeId node) {
+int Dispatcher::AnswerForException(const Failed& failed) {
   try {
     throw;
+  } catch (const StaleNodeError& error) {
+    errors_.other.fetch_add(1, std::memory_order_relaxed);
+    Log(failed, error.what());
+    return ESTALE;
   } catch (const Error& error) {
     (error.kind() == ErrorKind::kDamaged ? errors_.damaged : errors_.other)
         .fetch_add(1, std::memory_order_relaxed);
-    Log(operation, node, error.what());
+    Log(failed, error.what());
     return EIO;
   } catch (const std::bad_alloc&) {
     errors_.memory.fetch_add(1, std::memory_order_relaxed);
-    Log(operation, node, "out of memory");
+    Log(failed, "out of memory");
     return ENOMEM;
   } catch (const std::exception& error) {
     errors_.other.fetch_add(1, std::memory_order_relaxed);
-    Log(operation, node, error.what());
+    Log(failed, error.what());
     return EIO;
   }
 }
@@ -100,9 +108,14 @@ bool Dispatcher::IsNew(const std::string& message) {
   return logged_.insert(message).second;
 }
 
-void Dispatcher::Log(const char* operation, NodeId node, const char* what) {
+void Dispatcher::Log(const Failed& failed, const char* what) {
+  const AttachedImage* const image = failed.slots.FindImageOf(failed.node);
+  // Most errors begin with the path themselves.
+  const bool add_path =
+      image != nullptr && !std::string_view(what).starts_with(image->image().path());
   const std::string message =
-      fmt::format("{} of inode {} fails: {}", operation, static_cast<uint32_t>(node), what);
+      fmt::format("{} of inode {}{} fails: {}", failed.operation, ToInt(InodeOf(failed.node)),
+                  add_path ? " of " + image->image().path() : std::string(), what);
   if (!IsNew(message)) return;
   const std::optional<uint64_t> left_out = log_limiter_.Admit(RateLimiter::Clock::now());
   if (!left_out) return;

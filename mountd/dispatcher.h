@@ -24,15 +24,20 @@ class Dispatcher {
   InitExchange& init_exchange() const { return init_exchange_; }
   bool readdirplus() const { return readdirplus_; }
 
+  // What failed: the request, the node that it is for, and what it was to be answered from.
+  struct Failed {
+    const char* operation;
+    NodeId node;
+    const SlotTable& slots;
+  };
   // The errno value to answer with for the exception being handled, which is counted and logged.
-  // `operation` and `node` are for the log.
-  int AnswerForException(const char* operation, NodeId node);
+  int AnswerForException(const Failed& failed);
 
   // libfuse's table of handlers; each takes a Dispatcher as userdata, and no exception leaves it.
   static const fuse_lowlevel_ops& Operations();
 
  private:
-  void Log(const char* operation, NodeId node, const char* what);
+  void Log(const Failed& failed, const char* what);
   bool IsNew(const std::string& message);
 
   const Tree& tree_;

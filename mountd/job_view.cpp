@@ -82,7 +82,7 @@ class Scaffold {
 };
 
 void BindDirectView(const std::string& fuse_mount, const std::string& target) {
-  const std::string image = fuse_mount + "/" + std::string(kImageDirectory);
+  const std::string image = fuse_mount + "/" + std::string(kOnlySlot);
   if (mount(image.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     throw SystemError(ErrorKind::kMountPoint, errno, "cannot mount the view here").WithPath(target);
   }

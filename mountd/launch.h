@@ -39,7 +39,7 @@ SessionAddress LaunchSession(const FileDescriptor& image, const std::string& ima
 // The same for a FUSE mount that the caller made (MountFuse): firnd serves `job.fuse`, ready once
 // the kernel's first request (INIT) is answered, ignores SIGTERM, SIGINT and SIGHUP, and exits when
 // the last mount of it is gone. `options.view` must be given: with kOverlay the FUSE root holds
-// kImageDirectory (for PlaceOverlayView), with kDirect it is the image's root.
+// kOnlySlot (for PlaceOverlayView), with kDirect it is the image's root.
 // `shown_at` is where the job sees it (the prefix), for status only.
 //
 // firnd stays in the caller's namespaces: call it from a process that is not in the job's, or the

@@ -241,7 +241,7 @@ int RunPusher(const PusherOptions& options) {
   const std::optional<Profile> profile =
       Appendix::ReadImage(image.get(), "the image").ReadProfile(image.get());
   if (options.above_image) {
-    root = OpenBelow(root.get(), std::string(kImageDirectory), O_PATH | O_DIRECTORY);
+    root = OpenBelow(root.get(), std::string(kOnlySlot), O_PATH | O_DIRECTORY);
   }
   RequireSuccess(root.valid(), "cannot open the image's root");
   Pusher(root, *state, profile.value_or(Profile())).Run(options.threads);

@@ -79,7 +79,8 @@ class Served {
  private:
   void Start(FileDescriptor fuse, RootLayout layout) {
     fuse_ = std::move(fuse);
-    tree_.emplace(image_, layout);
+    tree_.emplace(layout);
+    tree_->Attach(std::make_shared<AttachedImage>(SlotNumber{1}, Borrowed(image_), 4));
     session_ = std::make_unique<Session>(*tree_, fuse_.get(), memory_, ServeOptions{.threads = 4});
     session_->Start();
   }
@@ -278,7 +279,7 @@ TEST_F(SessionTest, AMissIsRemembered) {
 }
 
 TEST_F(SessionTest, ADescriptorThatIsNotMountedIsRefused) {
-  const Tree tree(*image_, RootLayout::kImageIsRoot);
+  const Tree tree(RootLayout::kImageIsRoot);
   const FileDescriptor fuse = OpenFuseDevice();
   const SessionMemory memory;
   Session session(tree, fuse.get(), memory, {.threads = 2});

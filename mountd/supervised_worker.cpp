@@ -121,7 +121,7 @@ void SupervisedWorker::SendStart(Process& process) {
 
 void SupervisedWorker::SendServe(Process& process, bool careful) {
   process.channel.Send({{"op", "serve"},
-                        {"above_image", layout_ == RootLayout::kImageIsSubdirectory},
+                        {"above_image", layout_ == RootLayout::kSlots},
                         {"careful", careful}},
                        std::array{fuse_.get()});
 }

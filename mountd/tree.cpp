@@ -90,14 +90,19 @@ bool Tree::IsInUse(SlotNumber slot) const {
     const SlotTable::Slot* const found = table == nullptr ? nullptr : table->Find(slot);
     return found != nullptr && found->shown;
   };
+  std::vector<std::weak_ptr<const SlotTable>> tables;
   {
-    std::shared_lock lock(mutex_);
-    if (shows(table_.get())) return true;
-    const bool is_shown_to_somebody = std::ranges::any_of(
-        former_, [&](const auto& former) { return shows(former.lock().get()); });
-    if (is_shown_to_somebody) return true;
+    const std::shared_lock lock(mutex_);
+    tables = former_;
+    tables.push_back(table_);
   }
-  // Looked at last: what such a request gave out is counted before it lets go of its table.
+  for (const auto& table : tables) {
+    if (shows(table.lock().get())) return true;
+  }
+  // What such a request gave out was counted before it let go of its table.
+#ifndef __SANITIZE_THREAD__  // which knows no fences
+  std::atomic_thread_fence(std::memory_order_acquire);
+#endif
   return image->lookups() != 0;
 }
 

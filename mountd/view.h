@@ -8,8 +8,9 @@
 
 namespace firn {
 
-// The one entry in the FUSE root of a session that is shown through a view: the image's root.
-inline constexpr std::string_view kImageDirectory = "image";
+// The entry in the FUSE root of a session of one image that is shown through a view: the image's
+// root, in slot 1.
+inline constexpr std::string_view kOnlySlot = "1";
 
 // How an image is shown: kOverlay, a read-only overlayfs over the FUSE mount, which answers ioctls
 // in the kernel, so that a warm program sends no request at all; or kDirect, the FUSE mount itself.
@@ -23,7 +24,7 @@ struct ViewOptions {
 };
 
 // Makes the view of the session mounted at `fuse_mount` (whose FUSE root has the entry
-// kImageDirectory) as a detached mount that MoveView() can place. It keeps the session alive by
+// kOnlySlot) as a detached mount that MoveView() can place. It keeps the session alive by
 // itself: `fuse_mount` may be detached (umount2, MNT_DETACH) afterwards. The session must be
 // served by another process or thread meanwhile.
 //

@@ -23,7 +23,6 @@
 #include "mountd/log.h"
 #include "mountd/prefetch_state.h"
 #include "mountd/privileges.h"
-#include "mountd/read_ahead.h"
 #include "mountd/session.h"
 #include "mountd/worker_channel.h"
 
@@ -116,7 +115,6 @@ class Worker {
                          {.allow_foreign = body.at("foreign"),
                           .drop_stored = body.at("drop_stored"),
                           .bytes_read = &memory_->state().bytes_read});
-    read_ahead_.emplace(*image_, serve_.threads);
     json answer = {
         {"ok", true}, {"foreign", image_->foreign()}, {"has_profile", image_->has_profile()}};
     if (!image_->foreign()) {
@@ -129,10 +127,8 @@ class Worker {
 
   json Serve(WorkerChannel::Message& message) {
     fuse_ = std::move(DescriptorOf(message, 0));
-    tree_.emplace(*image_,
-                  message.body.at("above_image") ? RootLayout::kImageIsSubdirectory
-                                                 : RootLayout::kImageIsRoot,
-                  &*read_ahead_);
+    tree_.emplace(message.body.at("above_image") ? RootLayout::kSlots : RootLayout::kImageIsRoot);
+    tree_->Attach(std::make_shared<AttachedImage>(SlotNumber{1}, image_, serve_.threads));
     serve_.careful = message.body.at("careful");
     serve_.recorder = record_.valid() ? &recorder_ : nullptr;
     serve_.prefetch = &**prefetch_;
@@ -150,8 +146,7 @@ class Worker {
   ServeOptions serve_;
   bool drained_ = false;
   std::optional<BlockCache> cache_;
-  std::unique_ptr<const Image> image_;
-  std::optional<ReadAhead> read_ahead_;
+  std::shared_ptr<const Image> image_;
   std::optional<Tree> tree_;
   FileDescriptor fuse_;
   std::unique_ptr<Session> session_;

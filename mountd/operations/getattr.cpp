@@ -2,9 +2,14 @@
 
 namespace firn {
 
-void ReplyGetAttributes(const Tree& tree, fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
-  const struct stat attributes =
-      tree.IsAboveImage(node) ? tree.StatAboveImage() : tree.StatOf(tree.GetInode(node));
+void ReplyGetAttributes(const SlotTable& slots, fuse_req_t request, fuse_ino_t node,
+                        fuse_file_info*) {
+  if (slots.IsAboveImages(node)) {
+    const struct stat attributes = slots.StatAboveImages();
+    fuse_reply_attr(request, &attributes, kNotAtAll);
+    return;
+  }
+  const struct stat attributes = StatOf(slots.Locate(node).GetInode(), node);
   fuse_reply_attr(request, &attributes, kForever);
 }
 

@@ -7,11 +7,11 @@
 // answer plain success where these functions were absent, and be asked each time.
 namespace firn {
 
-void ReplyOpen(const Tree&, fuse_req_t request, fuse_ino_t, fuse_file_info*) {
+void ReplyOpen(const SlotTable&, fuse_req_t request, fuse_ino_t, fuse_file_info*) {
   fuse_reply_err(request, ENOSYS);
 }
 
-void ReplyOpenDirectory(const Tree&, fuse_req_t request, fuse_ino_t, fuse_file_info*) {
+void ReplyOpenDirectory(const SlotTable&, fuse_req_t request, fuse_ino_t, fuse_file_info*) {
   fuse_reply_err(request, ENOSYS);
 }
 

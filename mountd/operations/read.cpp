@@ -4,22 +4,21 @@
 #include <vector>
 
 #include "mountd/operations/operations.h"
-#include "mountd/read_ahead.h"
 
 namespace firn {
-void ReplyRead(const Tree& tree, fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
-               fuse_file_info*) {
-  const Inode inode = tree.GetInode(node);
+
+void ReplyRead(const SlotTable& slots, fuse_req_t request, fuse_ino_t node, size_t size,
+               off_t offset, fuse_file_info*) {
+  const SlotTable::Located located = slots.Locate(node);
+  const Inode inode = located.GetInode();
   if (!inode.IsRegular()) {
     fuse_reply_err(request, inode.IsDirectory() ? EISDIR : EINVAL);
     return;
   }
-  if (ReadAhead* const ahead = tree.read_ahead()) {
-    ahead->Observe(inode, static_cast<uint64_t>(offset), size);
-  }
+  located.image.read_ahead().Observe(inode, static_cast<uint64_t>(offset), size);
   // The pieces own the decoded blocks until the reply is written from them.
   const std::vector<FilePiece> pieces =
-      tree.image().Read(inode, static_cast<uint64_t>(offset), size);
+      located.image.image().Read(inode, static_cast<uint64_t>(offset), size);
   std::vector<iovec> parts;
   parts.reserve(pieces.size());
   for (const FilePiece& piece : pieces) {

@@ -3,22 +3,22 @@
 #include <string>
 #include <vector>
 
+#include "mountd/operations/entry.h"
 #include "mountd/operations/operations.h"
-#include "mountd/view.h"
 
 namespace firn {
 namespace {
 
 // Offsets of a listing, as the kernel hands them back: 0 is the start, 1 behind ".", 2 behind
-// "..", any other is 2 + the image's cookie.
+// "..", any other is 2 + the image's cookie, or above the images 2 + the number of a slot.
 constexpr off_t kBehindDot = 1;
 constexpr off_t kBehindDotDot = 2;
 
 // Fills a reply until the next entry does not fit.
 class Listing {
  public:
-  Listing(const Tree& tree, fuse_req_t request, size_t size, bool plus)
-      : tree_(tree), request_(request), buffer_(size), plus_(plus) {}
+  Listing(const SlotTable& slots, fuse_req_t request, size_t size, bool plus)
+      : slots_(slots), request_(request), buffer_(size), plus_(plus), given_(slots) {}
 
   // "." and "..": of these readdirplus gives no attributes, and the kernel learns no node.
   bool AddDots(off_t from, NodeId self, NodeId parent) {
@@ -27,17 +27,29 @@ class Listing {
   }
 
   // False where it does not fit.
-  bool Add(std::string_view name, InodeNumber inode, FileType type, off_t behind) {
+  bool Add(AttachedImage& image, const DirectoryEntry& found, off_t behind) {
+    const std::string name(found.name);
     if (plus_) {
-      return AddPlus(std::string(name), EntryOf(tree_, tree_.image().GetInode(inode)), behind);
+      return AddPlus(name, EntryOf(slots_, image, image.image().GetInode(found.inode)), behind);
     }
     struct stat attributes {};
-    attributes.st_ino = tree_.NodeOf(inode);
-    attributes.st_mode = TypeBits(type);
-    return AddPlain(std::string(name), attributes, behind);
+    attributes.st_ino = found.type == FileType::kRegular && image.MayShare()
+                            ? slots_.NodeOf(image, image.image().GetInode(found.inode))
+                            : slots_.OwnNodeOf(image, found.inode);
+    attributes.st_mode = TypeBits(found.type);
+    return AddPlain(name, attributes, behind);
   }
 
-  void Reply() const { fuse_reply_buf(request_, buffer_.data(), used_); }
+  // The root of an image, in the directory above.
+  bool AddRoot(AttachedImage& image, off_t behind) {
+    const fuse_entry_param entry = EntryOfRoot(slots_, image);
+    const std::string name = SlotName(image.slot());
+    return plus_ ? AddPlus(name, entry, behind) : AddPlain(name, entry.attr, behind);
+  }
+
+  void Reply() const {
+    given_.CountAnd([this] { return fuse_reply_buf(request_, buffer_.data(), used_); });
+  }
 
  private:
   bool AddDot(const char* name, NodeId node, off_t behind) {
@@ -52,7 +64,11 @@ class Listing {
   }
 
   bool AddPlus(const std::string& name, const fuse_entry_param& entry, off_t behind) {
-    return Take(fuse_add_direntry_plus(request_, Free(), room(), name.c_str(), &entry, behind));
+    if (!Take(fuse_add_direntry_plus(request_, Free(), room(), name.c_str(), &entry, behind))) {
+      return false;
+    }
+    given_.Add(entry.ino);
+    return true;
   }
 
   bool Take(size_t needed) {
@@ -64,57 +80,62 @@ class Listing {
   char* Free() { return buffer_.data() + used_; }
   size_t room() const { return buffer_.size() - used_; }
 
-  const Tree& tree_;
+  const SlotTable& slots_;
   fuse_req_t request_;
   std::vector<char> buffer_;
   size_t used_ = 0;
   const bool plus_;
+  GivenNodes given_;
 };
 
-void ListAboveImage(const Tree& tree, off_t offset, Listing& listing) {
-  if (!listing.AddDots(offset, kRootNode, kRootNode) || offset > kBehindDotDot) return;
-  listing.Add(kImageDirectory, tree.image().root(), FileType::kDirectory, kBehindDotDot + 1);
+void ListAboveImages(const SlotTable& slots, off_t offset, Listing& listing) {
+  if (!listing.AddDots(offset, kRootNode, kRootNode)) return;
+  for (const SlotTable::Slot& slot : slots.slots()) {
+    const off_t behind = kBehindDotDot + static_cast<off_t>(ToInt(slot.image->slot()));
+    if (slot.shown && behind > offset && !listing.AddRoot(*slot.image, behind)) return;
+  }
 }
 
-void ListInImage(const Tree& tree, const Inode& directory, off_t offset, Listing& listing) {
-  const bool is_root = directory.number == tree.image().root();
-  const NodeId self = tree.NodeOf(directory.number);
-  const NodeId parent = is_root ? kRootNode : tree.NodeOf(directory.directory.parent);
+void ListInImage(const SlotTable& slots, AttachedImage& image, const Inode& directory, off_t offset,
+                 Listing& listing) {
+  const bool is_root = directory.number == image.image().root();
+  const NodeId self = slots.OwnNodeOf(image, directory.number);
+  const NodeId parent = is_root ? kRootNode : slots.OwnNodeOf(image, directory.directory.parent);
   if (!listing.AddDots(offset, self, parent)) return;
   const uint64_t cookie =
       offset <= kBehindDotDot ? 0 : static_cast<uint64_t>(offset - kBehindDotDot);
-  tree.image().ListDirectory(directory, cookie, [&](const DirectoryEntry& entry) {
-    return listing.Add(entry.name, entry.inode, entry.type,
-                       static_cast<off_t>(entry.next_cookie) + kBehindDotDot);
+  image.image().ListDirectory(directory, cookie, [&](const DirectoryEntry& entry) {
+    return listing.Add(image, entry, static_cast<off_t>(entry.next_cookie) + kBehindDotDot);
   });
 }
 
-void ReplyListing(const Tree& tree, fuse_req_t request, fuse_ino_t node, size_t size, off_t offset,
-                  bool plus) {
-  Listing listing(tree, request, size, plus);
-  if (tree.IsAboveImage(node)) {
-    ListAboveImage(tree, offset, listing);
+void ReplyListing(const SlotTable& slots, fuse_req_t request, fuse_ino_t node, size_t size,
+                  off_t offset, bool plus) {
+  Listing listing(slots, request, size, plus);
+  if (slots.IsAboveImages(node)) {
+    ListAboveImages(slots, offset, listing);
   } else {
-    const Inode directory = tree.GetInode(node);
+    const SlotTable::Located located = slots.Locate(node);
+    const Inode directory = located.GetInode();
     if (!directory.IsDirectory()) {
       fuse_reply_err(request, ENOTDIR);
       return;
     }
-    ListInImage(tree, directory, offset, listing);
+    ListInImage(slots, located.image, directory, offset, listing);
   }
   listing.Reply();
 }
 
 }  // namespace
 
-void ReplyReadDirectory(const Tree& tree, fuse_req_t request, fuse_ino_t node, size_t size,
+void ReplyReadDirectory(const SlotTable& slots, fuse_req_t request, fuse_ino_t node, size_t size,
                         off_t offset, fuse_file_info*) {
-  ReplyListing(tree, request, node, size, offset, /*plus=*/false);
+  ReplyListing(slots, request, node, size, offset, /*plus=*/false);
 }
 
-void ReplyReadDirectoryPlus(const Tree& tree, fuse_req_t request, fuse_ino_t node, size_t size,
-                            off_t offset, fuse_file_info*) {
-  ReplyListing(tree, request, node, size, offset, /*plus=*/true);
+void ReplyReadDirectoryPlus(const SlotTable& slots, fuse_req_t request, fuse_ino_t node,
+                            size_t size, off_t offset, fuse_file_info*) {
+  ReplyListing(slots, request, node, size, offset, /*plus=*/true);
 }
 
 }  // namespace firn

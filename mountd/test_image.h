@@ -1,0 +1,114 @@
+#ifndef FIRN_MOUNTD_TEST_IMAGE_H_
+#define FIRN_MOUNTD_TEST_IMAGE_H_
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "format/image.h"
+#include "format/image_writer.h"
+
+namespace firn {
+
+// For tests: a directory, and images that Firn's writer makes of files in it.
+class TestImages {
+ public:
+  struct File {
+    std::string path;  // a name, or "directory/name"; in the order of a walk
+    std::string content;
+    mode_t permissions = 0644;
+    std::string link_to = {};  // the path of an earlier file of which this is another name
+  };
+
+  TestImages() {
+    std::string pattern = testing::TempDir() + "firn-images-XXXXXX";
+    if (mkdtemp(pattern.data()) == nullptr) throw std::bad_alloc();
+    directory_ = pattern;
+  }
+  ~TestImages() { std::filesystem::remove_all(directory_); }
+  TestImages(const TestImages&) = delete;
+  TestImages& operator=(const TestImages&) = delete;
+
+  const std::filesystem::path& directory() const { return directory_; }
+  BlockCache& cache() { return cache_; }
+
+  std::unique_ptr<const Image> Make(const std::vector<File>& files, int64_t time = 5) {
+    const std::string name = "image" + std::to_string(++count_);
+    const std::filesystem::path tree = directory_ / (name + ".tree");
+    std::filesystem::create_directory(tree);
+    const FileDescriptor source =
+        OpenFile(tree.string(), O_RDONLY | O_DIRECTORY, ErrorKind::kInput);
+    TreeNode root;
+    for (const File& file : files) AddFile(tree, root, file);
+    const std::string path = (directory_ / name).string();
+    FileDescriptor image = OpenFile(path, O_CREAT | O_RDWR, ErrorKind::kOutput);
+    Manifest manifest;
+    manifest.name = name;
+    manifest.prefix = "/" + name;
+    manifest.builder = "test";
+    WriteImage(image.get(), root,
+               {.block_size = 4096,
+                .level = 1,
+                .time = time,
+                .source_directory = source.get(),
+                .source_name = name},
+               manifest, [](const auto&) {});
+    return Image::Open(std::move(image), path, cache_);
+  }
+
+ private:
+  static TreeNode& Child(TreeNode& parent, const std::string& name) {
+    for (const auto& child : parent.children) {
+      if (child->name == name) return *child;
+    }
+    auto node = std::make_unique<TreeNode>();
+    node->name = name;
+    node->parent = &parent;
+    parent.children.push_back(std::move(node));
+    return *parent.children.back();
+  }
+
+  static TreeNode& NodeAt(const std::filesystem::path& tree, TreeNode& root,
+                          const std::string& path) {
+    const size_t slash = path.find('/');
+    if (slash == std::string::npos) return Child(root, path);
+    std::filesystem::create_directories(tree / path.substr(0, slash));
+    return Child(Child(root, path.substr(0, slash)), path.substr(slash + 1));
+  }
+
+  static void AddFile(const std::filesystem::path& tree, TreeNode& root, const File& file) {
+    TreeNode& node = NodeAt(tree, root, file.path);
+    std::ofstream(tree / file.path, std::ios::binary) << file.content;
+    struct stat status {};
+    stat((tree / file.path).c_str(), &status);
+    node.type = FileType::kRegular;
+    node.permissions = file.permissions;
+    node.stamp = SourceStamp::Of(status);
+    if (!file.link_to.empty()) node.hard_link = &NodeAt(tree, root, file.link_to);
+  }
+
+  std::filesystem::path directory_;
+  BlockCache cache_{size_t{16} << 20};
+  int count_ = 0;
+};
+
+// The inode at a path of an image that has it.
+inline Inode InodeAt(const Image& image, const std::string& path) {
+  Inode inode = image.GetInode(image.root());
+  for (const auto& name : std::filesystem::path(path)) {
+    inode = image.GetInode(image.Lookup(inode, name.string()).value());
+  }
+  return inode;
+}
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_TEST_IMAGE_H_
