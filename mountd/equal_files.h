@@ -30,8 +30,8 @@ class EqualFile {
   std::optional<InodeNumber> FindIn(const Image& other) const;
 
  private:
-  const Inode file_;
-  const Digest digest_;
+  Inode file_;
+  Digest digest_;
   uint64_t place_ = 0;  // among the files of its content, in the order of inode numbers
   uint64_t rank_ = 0;   // among the equal ones of these
 };

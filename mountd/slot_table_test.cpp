@@ -3,11 +3,16 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <set>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "mountd/equal_files.h"
 #include "mountd/subprocess.h"
 #include "mountd/test_image.h"
 #include "mountd/tree.h"
@@ -213,29 +218,31 @@ TEST_F(SlotTableTest, AnImageWhoseDigestsCannotBeReadSharesNothing) {
   EXPECT_TRUE(second.MayShare());
 }
 
-TEST_F(SlotTableTest, ImagesWithoutLowerOnesReadNoDigests) {
+TEST_F(SlotTableTest, DigestsAreReadWhereALowerSlotMayHaveTheFileAlone) {
   AttachedImage& first = Attach(1, {{"a", "same"}});
-  const auto pages = [&] {
-    return images_.cache().statistics().decoded[static_cast<size_t>(BlockKind::kPage)];
-  };
-  NodeOf(first, "a");
-  const uint64_t before = pages();
-  NodeOf(first, "a");
   AttachedImage& second = Attach(2, {{"a", "same"}}, /*proved=*/false);
-  NodeOf(second, "a");
-  const uint64_t unproved = pages();
+  const auto pages_for = [&](AttachedImage& image) {
+    const auto pages = [&] {
+      return images_.cache().statistics().decoded[static_cast<size_t>(BlockKind::kPage)];
+    };
+    const Inode inode = InodeAt(image.image(), "a");
+    const uint64_t before = pages();
+    tree_.Now()->NodeOf(image, inode);
+    return pages() - before;
+  };
+  EXPECT_EQ(pages_for(first), 0u);
+  EXPECT_EQ(pages_for(second), 0u);
   second.SetDigestsProved(true);
-  NodeOf(second, "a");
-  EXPECT_EQ(pages(), unproved + 2);  // one of each image
-  EXPECT_LE(unproved, before + 1);   // the extents of the second
+  EXPECT_EQ(pages_for(second), 2u);  // one of each image
+  EXPECT_EQ(pages_for(second), 0u);
 }
 
 TEST_F(SlotTableTest, TheRootHasATimeOfItsOwn) {
   const struct stat before = tree_.Now()->StatAboveImages();
   EXPECT_EQ(before.st_nlink, 2u);
   EXPECT_EQ(before.st_mode & 0777, 0511u);
-  Attach(1, {});
-  Attach(2, {});
+  Attach(1, Files());
+  Attach(2, Files());
   const struct stat after = tree_.Now()->StatAboveImages();
   EXPECT_EQ(after.st_nlink, 4u);
   EXPECT_TRUE(after.st_mtim.tv_sec != before.st_mtim.tv_sec ||

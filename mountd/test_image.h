@@ -49,7 +49,7 @@ class TestImages {
     TreeNode root;
     for (const File& file : files) AddFile(tree, root, file);
     const std::string path = (directory_ / name).string();
-    FileDescriptor image = OpenFile(path, O_CREAT | O_RDWR, ErrorKind::kOutput);
+    FileDescriptor image(open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
     Manifest manifest;
     manifest.name = name;
     manifest.prefix = "/" + name;
