@@ -17,6 +17,7 @@
 
 #include "mountd/fuse_mount.h"
 #include "mountd/session.h"
+#include "mountd/session_memory.h"
 #include "mountd/test_image.h"
 
 namespace firn {
@@ -153,9 +154,9 @@ class MountedTreeTest : public TreeTest {
     }
     place_ = (images_.directory() / "mount").string();
     std::filesystem::create_directory(place_);
-    FileDescriptor fuse = OpenFuseDevice();
-    MountFuse(fuse.get(), place_, {.source = "pool"});
-    session_ = std::make_unique<Session>(tree_, std::move(fuse), ServeOptions{.threads = 4});
+    fuse_ = OpenFuseDevice();
+    MountFuse(fuse_.get(), place_, {.source = "pool"});
+    session_ = std::make_unique<Session>(tree_, fuse_.get(), memory_, ServeOptions{.threads = 4});
     session_->Start();
   }
   void TearDown() override {
@@ -185,6 +186,8 @@ class MountedTreeTest : public TreeTest {
   }
 
   std::string place_;
+  FileDescriptor fuse_;
+  SessionMemory memory_;
   std::unique_ptr<Session> session_;
 };
 
