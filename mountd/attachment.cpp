@@ -57,8 +57,7 @@ std::unique_ptr<Attachment> Attachment::Serve(FileDescriptor fuse, PusherPlace p
   const ViewKind view = options.view.value_or(ViewKind::kDirect);
   std::unique_ptr<Attachment> attachment(new Attachment(view));
   place.above_image = view == ViewKind::kOverlay;
-  options.start(std::move(fuse),
-                place.above_image ? RootLayout::kSlots : RootLayout::kImageIsRoot);
+  options.start(std::move(fuse), place.above_image ? RootLayout::kSlots : RootLayout::kImageIsRoot);
   if (place.root.valid()) RaiseReadAhead("/proc/self/fd/" + std::to_string(place.root.get()));
   attachment->place_ = std::move(place);
   return attachment;

@@ -120,10 +120,9 @@ void SupervisedWorker::SendStart(Process& process) {
 }
 
 void SupervisedWorker::SendServe(Process& process, bool careful) {
-  process.channel.Send({{"op", "serve"},
-                        {"above_image", layout_ == RootLayout::kSlots},
-                        {"careful", careful}},
-                       std::array{fuse_.get()});
+  process.channel.Send(
+      {{"op", "serve"}, {"above_image", layout_ == RootLayout::kSlots}, {"careful", careful}},
+      std::array{fuse_.get()});
 }
 
 bool SupervisedWorker::IsAnswer(const json& body) {
