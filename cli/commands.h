@@ -10,7 +10,9 @@ namespace firn {
 // Each adds one subcommand to `app`. Its callback does the work, throws Error, and leaves in
 // `exit_code` what the program is to return; an Error's own code is returned only where the
 // callback has left 0 there. `exit_code` outlives `app`.
+void AddAttachCommand(CLI::App& app, int& exit_code);
 void AddBuildCommand(CLI::App& app, int& exit_code);
+void AddDetachCommand(CLI::App& app, int& exit_code);
 void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddMountCommand(CLI::App& app, int& exit_code);
 void AddOptimizeCommand(CLI::App& app, int& exit_code);

@@ -78,14 +78,19 @@ void CheckJob(const JobArguments& job, const std::string& subcommand) {
   }
 }
 
-void RunJob(const JobArguments& job, const LaunchOptions& launch, int& exit_code) {
+void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* node,
+            int& exit_code) {
   std::vector<JobImage> images;
   for (size_t i = 0; i < job.images.size(); ++i) {
     std::optional<std::string> prefix;
     if (!job.prefixes.empty()) prefix = job.prefixes[i];
     images.push_back(OpenJobImage(job.images[i], prefix, launch.foreign));
   }
-  EnterJobView(images, launch);
+  if (node != nullptr) {
+    EnterNodeView(images, *node, launch.prefetch);
+  } else {
+    EnterJobView(images, launch);
+  }
   const int error_number = ExecuteCommand(job.command);
   exit_code = error_number == ENOENT ? kNotFound : kNotExecutable;
   ThrowNotExecuted(error_number, job.command.front(), images);

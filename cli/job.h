@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mountd/launch.h"
+#include "mountd/node_client.h"
 
 namespace firn {
 
@@ -23,9 +24,11 @@ struct JobArguments {
 // Throws kUsage. `subcommand` is for the remedy's example.
 void CheckJob(const JobArguments& job, const std::string& subcommand);
 
-// Becomes the command. Returns never; throws where that fails, with the code to exit with in
+// Becomes the command. Its images are served by the node's firnd where `node` is given, else by one
+// that is launched for each. Returns never; throws where that fails, with the code to exit with in
 // `exit_code` where it is not kRunFailed.
-[[noreturn]] void RunJob(const JobArguments& job, const LaunchOptions& launch, int& exit_code);
+[[noreturn]] void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* node,
+                         int& exit_code);
 
 }  // namespace firn
 

@@ -129,6 +129,8 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddUnmountCommand(app, exit_code);
   AddRunCommand(app, line.command, exit_code);
   AddProfileCommand(app, line.command, exit_code);
+  AddAttachCommand(app, exit_code);
+  AddDetachCommand(app, exit_code);
   AddStatusCommand(app, exit_code);
   AddInspectCommand(app, exit_code);
   AddOptimizeCommand(app, exit_code);

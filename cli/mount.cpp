@@ -1,7 +1,10 @@
+#include <fcntl.h>
+
 #include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "cli/commands.h"
@@ -10,8 +13,12 @@
 #include "cli/session_options.h"
 #include "cli/text.h"
 #include "format/error.h"
+#include "mountd/fuse_mount.h"
 #include "mountd/launch.h"
 #include "mountd/mount_point.h"
+#include "mountd/mount_table.h"
+#include "mountd/node_client.h"
+#include "mountd/view.h"
 
 namespace firn {
 namespace {
@@ -33,12 +40,41 @@ struct MountOptions {
   bool json = false;
 };
 
+// Root's mounts are for everybody, so that its own namespace is the place for them; an ordinary
+// user's takes fusermount3, which makes a FUSE mount and nothing else.
+std::optional<NodeClient> ConnectForMount(const MountOptions& options) {
+  if (!options.session.MayUseNode() || !MayMount() || InUserNamespace()) return std::nullopt;
+  return NodeClient::Connect();
+}
+
+SessionAddress MountThroughNode(NodeClient& node, const FileDescriptor& image,
+                                const std::string& name, const std::string& directory,
+                                const SessionOptions& session) {
+  const AttachedView attached = node.Attach({.image = image.get(),
+                                             .path = name,
+                                             .foreign = session.foreign,
+                                             .prefetch = !session.no_prefetch,
+                                             .lease = LeaseKind::kMount,
+                                             .name = directory});
+  MoveView(attached.view, OpenFile(directory, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint),
+           directory);
+  const std::optional<MountEntry> entry = FindMount(ReadMountTable(), directory);
+  if (!entry) {
+    throw Error(ErrorKind::kMountPoint, "expected the image to be mounted, found it gone")
+        .WithPath(directory);
+  }
+  node.TellPlaced(entry->id);
+  return {.pid = attached.pid, .view = ViewKind::kOverlay, .control = {}};
+}
+
 void Mount(const MountOptions& options) {
   const FileDescriptor image = OpenImageFile(options.image);
   const std::string name = std::filesystem::absolute(options.image).lexically_normal().string();
   const std::string directory = CheckMountPoint(options.directory);
+  std::optional<NodeClient> node = ConnectForMount(options);
   const SessionAddress session =
-      LaunchSession(image, name, directory, options.session.ToLaunchOptions());
+      node ? MountThroughNode(*node, image, name, directory, options.session)
+           : LaunchSession(image, name, directory, options.session.ToLaunchOptions());
   if (options.json) {
     const nlohmann::ordered_json json = {{"image", name},
                                          {"mount_point", directory},
@@ -61,6 +97,7 @@ void AddMountCommand(CLI::App& app, int&) {
   mount->add_option("IMAGE", options->image, "Image file")->required();
   mount->add_option("DIR", options->directory, "Empty directory to show it at")->required();
   AddSessionOptions(*mount, options->session);
+  AddNodeOption(*mount, options->session);
   mount->add_flag("--json", options->json, "Print what was mounted as JSON");
   mount->callback([options] { Mount(*options); });
 }

@@ -1,10 +1,12 @@
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/session_options.h"
+#include "mountd/node_client.h"
 
 namespace firn {
 namespace {
@@ -41,12 +43,15 @@ void AddRunCommand(CLI::App& app, const std::vector<std::string>& command, int& 
       ->option_text("DIR")
       ->allow_extra_args(false);
   AddSessionOptions(*run, *session);
+  AddNodeOption(*run, *session);
   // Usage errors of `run` are its failures too: the codes below 125 are the command's.
   run->preparse_callback([&exit_code](size_t) { exit_code = kRunFailed; });
   run->callback([job, session, &command, &exit_code] {
     job->command = command;
     CheckJob(*job, "run");
-    RunJob(*job, session->ToLaunchOptions(), exit_code);
+    std::optional<NodeClient> node;
+    if (session->MayUseNode()) node = NodeClient::Connect();
+    RunJob(*job, session->ToLaunchOptions(), node ? &*node : nullptr, exit_code);
   });
 }
 

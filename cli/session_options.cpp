@@ -16,6 +16,16 @@ LaunchOptions SessionOptions::ToLaunchOptions() const {
   return launch;
 }
 
+bool SessionOptions::MayUseNode() const {
+  return !no_daemon && view == "auto" && cache_size == 0 && threads == 0 && log_file.empty();
+}
+
+void AddNodeOption(CLI::App& app, SessionOptions& options) {
+  app.add_flag("--no-daemon", options.no_daemon,
+               "Serve it by a firnd of its own though the node has one; so do --view, "
+               "--cache-size, --threads and --log-file");
+}
+
 void AddSessionOptions(CLI::App& app, SessionOptions& options) {
   app.add_flag("--foreign", options.foreign,
                "Take SquashFS files of other programs too; nothing in them is verified");

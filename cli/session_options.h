@@ -17,13 +17,18 @@ struct SessionOptions {
   unsigned threads = 0;
   std::string log_file;
   bool no_prefetch = false;
+  bool no_daemon = false;
 
   LaunchOptions ToLaunchOptions() const;
+  // May the node's firnd serve it? Not where the user says how a session of its own is to be.
+  bool MayUseNode() const;
 };
 
 // Adds --foreign, --view, --cache-size, --threads, --no-prefetch and --log-file. `options` outlives
 // `app`.
 void AddSessionOptions(CLI::App& app, SessionOptions& options);
+// Adds --no-daemon.
+void AddNodeOption(CLI::App& app, SessionOptions& options);
 
 }  // namespace firn
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/node_status.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -49,7 +50,7 @@ std::string FormatAge(int64_t seconds) {
   return std::to_string(seconds) + "s";
 }
 
-void PrintStatusJson(const std::vector<MountedImage>& images) {
+void PrintStatusJson(const std::vector<MountedImage>& images, const nlohmann::json& node) {
   nlohmann::json mounts = nlohmann::json::array();
   for (const MountedImage& image : images) {
     nlohmann::json mount =
@@ -58,7 +59,7 @@ void PrintStatusJson(const std::vector<MountedImage>& images) {
     mount["alive"] = image.status.has_value();
     mounts.push_back(std::move(mount));
   }
-  const nlohmann::json all = {{"mounts", std::move(mounts)}};
+  const nlohmann::json all = {{"mounts", std::move(mounts)}, {"node", node}};
   PrintJson(nlohmann::ordered_json(all));
 }
 
@@ -148,10 +149,12 @@ void Status(const StatusOptions& options) {
                 "'firn status' without DIR shows those.")
         .WithPath(options.directory);
   }
+  const nlohmann::json node = directory ? nlohmann::json() : AskNodeStatus();
   if (options.json) {
-    PrintStatusJson(images);
+    PrintStatusJson(images, node);
   } else if (!directory) {
-    PrintTable(images);
+    if (!node.is_null()) PrintNodeStatus(node);
+    if (node.is_null() || !images.empty()) PrintTable(images);
   } else {
     for (const MountedImage& image : images) {
       if (image.status) {

@@ -17,6 +17,7 @@
 #include "mountd/log.h"
 #include "mountd/mount_point.h"
 #include "mountd/readiness.h"
+#include "mountd/readiness_report.h"
 #include "mountd/service_loop.h"
 #include "mountd/session.h"
 #include "mountd/subprocess.h"
@@ -24,25 +25,6 @@
 
 namespace firn {
 namespace {
-
-// Tells a waiting caller, once, how the start went.
-class ReadinessReport {
- public:
-  explicit ReadinessReport(FileDescriptor fd) : fd_(std::move(fd)) {}
-
-  // False where nobody waits any more.
-  bool Tell(const std::string& line) {
-    const FileDescriptor fd = std::move(fd_);
-    if (!fd.valid()) return true;
-    const std::string message = line + "\n";
-    return write(fd.get(), message.data(), message.size()) == static_cast<ssize_t>(message.size());
-  }
-
-  bool told() const { return !fd_.valid(); }
-
- private:
-  FileDescriptor fd_;
-};
 
 FileDescriptor TakeImage(const DaemonOptions& options) {
   if (options.image_fd < 0) return OpenFile(options.image, O_RDONLY, ErrorKind::kInput);
@@ -71,36 +53,43 @@ std::unique_ptr<Attachment> Attach(const DaemonOptions& options, const std::stri
                            attach);
 }
 
-void StartPrefetch(const DaemonOptions& options, const SupervisedWorker& worker, PusherPlace place,
-                   Prefetch& prefetch) {
+struct PrefetchedImage {
+  const FileDescriptor& file;
+  bool has_profile;
+};
+
+void StartPrefetch(const DaemonOptions& options, const PrefetchedImage& image, unsigned threads,
+                   PusherPlace place, Prefetch& prefetch) {
   const bool is_recording = options.record_fd >= 0;
-  if (!options.prefetch || is_recording || !worker.facts().has_profile || !place.root.valid()) {
-    return;
-  }
+  if (!options.prefetch || is_recording || !image.has_profile || !place.root.valid()) return;
   // One serving thread is always left to those who wait.
-  const unsigned threads = std::max(1u, worker.settings().threads / 2);
-  prefetch.Start(worker.settings().image.get(), std::move(place), threads);
+  prefetch.Start(image.file.get(), std::move(place), std::max(1u, threads / 2));
 }
 
 void Serve(const DaemonOptions& options, ReadinessReport& report) {
   const bool is_job = options.fuse_fd >= 0;
   const SignalSource signals;
   const std::string target = is_job ? options.mount_point : CheckMountPoint(options.mount_point);
-  FileDescriptor image = TakeImage(options);
+  const FileDescriptor image = TakeImage(options);
   RequireRegularFile(image, options.image);
   Prefetch prefetch;
-  SupervisedWorker worker({.image = std::move(image),
-                           .path = options.image,
-                           .foreign = options.foreign,
-                           .drop_stored = !is_job,
-                           .threads = options.threads != 0 ? options.threads : DefaultThreadCount(),
+  const unsigned threads = options.threads != 0 ? options.threads : DefaultThreadCount();
+  SupervisedWorker worker({.threads = threads,
                            .cache_bytes = options.cache_bytes,
                            .record = FileDescriptor(options.record_fd)},
                           prefetch.shared_state());
-  worker.Open();
+  worker.Start();
+  const ImageFacts facts =
+      worker.AttachNow({.file = FileDescriptor(fcntl(image.get(), F_DUPFD_CLOEXEC, 0)),
+                        .path = options.image,
+                        .foreign = options.foreign,
+                        .drop_stored = !is_job});
   const std::unique_ptr<Attachment> attachment = Attach(options, target, worker);
-  StartPrefetch(options, worker, attachment->TakePusherPlace(), prefetch);
+  StartPrefetch(options, {image, facts.has_profile}, threads, attachment->TakePusherPlace(),
+                prefetch);
   ServiceLoop loop({.worker = worker,
+                    .image = options.image,
+                    .facts = facts,
                     .attachment = *attachment,
                     .prefetch = prefetch,
                     .signals = signals,
@@ -113,32 +102,12 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
                 "the program that started firnd is gone; nothing is mounted");
   }
   LogInfo("serving {} at {} ({} view, {} threads)", options.image, target,
-          ToString(attachment->view()), worker.settings().threads);
+          ToString(attachment->view()), threads);
   if (!attachment->view_reason().empty()) {
     LogInfo("the view is direct: {}", attachment->view_reason());
   }
   loop.Run();
   LogInfo("{} at {} ended", options.image, target);
-}
-
-// What follows the fork. The error reaches whoever waits, else the log.
-int ServeAndReport(const DaemonOptions& options, ReadinessReport& report) {
-  try {
-    StartLog(options.log_file, options.foreground);
-    Serve(options, report);
-    return 0;
-  } catch (const Error& error) {
-    if (report.told()) LogError("{}", error.what());
-    report.Tell(FormatFailure(error));
-    if (options.foreground) throw;
-    return error.exit_code();
-  } catch (const std::exception& error) {
-    const Error internal(ErrorKind::kInternal, error.what());
-    if (report.told()) LogError("{}", error.what());
-    report.Tell(FormatFailure(internal));
-    if (options.foreground) throw;
-    return internal.exit_code();
-  }
 }
 
 std::vector<int> GivenDescriptors(const DaemonOptions& options) {
@@ -173,25 +142,10 @@ int RunDaemon(const DaemonOptions& given) {
   OpenStandardStreams();
   CloseAtExec(GivenDescriptors(options));
   CloseOtherDescriptors(GivenDescriptors(options));
-  signal(SIGPIPE, SIG_IGN);
-  FileDescriptor ready(options.ready_fd);
-  if (options.foreground) {
-    ReadinessReport report(std::move(ready));
-    return ServeAndReport(options, report);
-  }
-  Pipe own;
-  if (!ready.valid()) {
-    own = MakePipe();
-    ready = std::move(own.write_end);
-  }
-  if (ForkIntoBackground()) {
-    own.read_end.Close();
-    ReadinessReport report(std::move(ready));
-    return ServeAndReport(options, report);
-  }
-  ready.Close();
-  if (own.read_end.valid()) ParseReadiness(ReadLine(own.read_end.get()));
-  return 0;
+  return RunInBackground({.ready = FileDescriptor(options.ready_fd),
+                          .log_file = options.log_file,
+                          .foreground = options.foreground},
+                         [&](ReadinessReport& report) { Serve(options, report); });
 }
 
 }  // namespace firn

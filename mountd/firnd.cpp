@@ -8,7 +8,9 @@
 #include "firn_version.h"
 #include "format/error.h"
 #include "mountd/daemon.h"
+#include "mountd/node_service.h"
 #include "mountd/pusher.h"
+#include "mountd/session.h"
 #include "mountd/worker.h"
 
 namespace firn {
@@ -21,8 +23,11 @@ constexpr char kFooter[] =
     "Examples:\n"
     "  firnd science.firn /mnt/science                   mount, and serve in the background\n"
     "  firnd --foreground science.firn /mnt/science      the same, with the log on the terminal\n"
+    "  firnd --node                                      serve all images of this node\n"
     "\n"
-    "SIGTERM unmounts: at once, or lazily where the image is in use; a second one ends firnd.";
+    "SIGTERM unmounts: at once, or lazily where the image is in use; a second one ends firnd. "
+    "With\n"
+    "--node the first one ends it when nobody has a lease.";
 
 enum class ViewChoice { kAuto, kOverlay, kDirect };
 
@@ -31,6 +36,9 @@ struct CommandLine {
   DaemonOptions options;
   ViewChoice view = ViewChoice::kAuto;
   bool no_prefetch = false;
+  bool node = false;
+  unsigned linger = 60;
+  unsigned idle_exit = 0;
   int work_socket = -1;
   PusherOptions push;
 };
@@ -79,6 +87,18 @@ void AddOptions(CLI::App& app, CommandLine& line) {
       ->option_text("N");
 }
 
+void AddNodeOptions(CLI::App& app, CommandLine& line) {
+  app.add_flag("--node", line.node,
+               "Serve every image of the node to who shows it ('firn run', 'firn mount')");
+  CLI::Option* node = app.get_option("--node");
+  app.add_option("--linger", line.linger, "Seconds that an unused image stays attached (60)")
+      ->needs(node)
+      ->option_text("N");
+  app.add_option("--idle-exit", line.idle_exit, "End after N seconds without any image (never)")
+      ->needs(node)
+      ->option_text("N");
+}
+
 // How firnd starts itself as its worker and its pusher; nobody else has use for it.
 void AddProcessOptions(CLI::App& app, int& work_socket, PusherOptions& push) {
   app.add_option("--work-socket-fd", work_socket)->group("");
@@ -90,6 +110,20 @@ void AddProcessOptions(CLI::App& app, int& work_socket, PusherOptions& push) {
 
 Error UsageError(const std::string& message) {
   return Error(ErrorKind::kUsage, message, "See 'firnd --help'.");
+}
+
+NodeServiceOptions CheckedNode(const CommandLine& line) {
+  if (!line.arguments.empty()) {
+    throw UsageError("with --node expected no IMAGE: clients show theirs");
+  }
+  const DaemonOptions& options = line.options;
+  return {.node = {.threads = options.threads != 0 ? options.threads : DefaultThreadCount(),
+                   .cache_bytes = options.cache_bytes,
+                   .linger = std::chrono::seconds(line.linger),
+                   .idle_exit = std::chrono::seconds(line.idle_exit)},
+          .ready_fd = options.ready_fd,
+          .log_file = options.log_file,
+          .foreground = options.foreground};
 }
 
 DaemonOptions Checked(const CommandLine& line) {
@@ -120,6 +154,7 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", "firnd " FIRN_VERSION);
   app.footer(kFooter);
   AddOptions(app, line);
+  AddNodeOptions(app, line);
   AddProcessOptions(app, line.work_socket, line.push);
   try {
     app.parse(argc, argv);
@@ -129,6 +164,7 @@ int Main(int argc, char** argv) {
       line.push.threads = line.options.threads;
       return RunPusher(line.push);
     }
+    if (line.node) return RunNodeService(CheckedNode(line));
     return RunDaemon(Checked(line));
   } catch (const CLI::Success& success) {
     return app.exit(success);

@@ -194,6 +194,32 @@ void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& opti
   working_directory.Restore(covered);
 }
 
+void EnterNodeView(const std::vector<JobImage>& images, NodeClient& node, bool prefetch) {
+  CheckPrefixes(images);
+  const WorkingDirectory working_directory;
+  std::vector<AttachedView> views;
+  for (const JobImage& image : images) {
+    views.push_back(node.Attach({.image = image.fd.get(),
+                                 .path = image.name,
+                                 .foreign = image.foreign,
+                                 .prefetch = prefetch,
+                                 .name = {}}));
+  }
+  EnterJobNamespaceIn(views.front().user_namespace);
+
+  PrefixPlacer placer;
+  std::vector<std::string> covered;
+  for (size_t i = 0; i < images.size(); ++i) {
+    covered.push_back(placer.Ensure(images[i].prefix));
+    CheckHidesNone(images, covered);
+    MoveView(views[i].view, OpenFile(covered.back(), O_PATH | O_DIRECTORY, ErrorKind::kMountPoint),
+             covered.back());
+  }
+  placer.Seal();
+  covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());
+  working_directory.Restore(covered);
+}
+
 int ExecuteCommand(const std::vector<std::string>& command) {
   std::vector<std::string> arguments = command;
   std::vector<char*> argv;

@@ -6,6 +6,7 @@
 
 #include "format/file.h"
 #include "mountd/launch.h"
+#include "mountd/node_client.h"
 
 namespace firn {
 
@@ -30,6 +31,9 @@ void CheckPrefixes(const std::vector<JobImage>& images);
 // Needs a process with one thread. After an Error the process may be in the new namespaces
 // already: nothing is left to it but to exit.
 void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& options);
+
+// The same with views of the node's firnd, which the process leases as long as it lives.
+void EnterNodeView(const std::vector<JobImage>& images, NodeClient& node, bool prefetch);
 
 // Replaces the calling process by `command` (not empty), looked up in PATH. Returns only where that
 // fails: the errno.

@@ -36,6 +36,13 @@ void MapToThemselves(uid_t uid, gid_t gid) {
   WriteIdFile("/proc/self/gid_map", group + " " + group + " 1\n");
 }
 
+// Slave, not private: what the host mounts or unmounts later (autofs, NFS) reaches the job too.
+void MakeMountsSlaves() {
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+    ThrowRefusal(NamespaceStep::kPropagation, errno);
+  }
+}
+
 }  // namespace
 
 JobNamespace EnterJobNamespace() {
@@ -50,11 +57,20 @@ JobNamespace EnterJobNamespace() {
     MapToThemselves(uid, gid);
     kind = JobNamespace::kUserAndMount;
   }
-  // Slave, not private: what the host mounts or unmounts later (autofs, NFS) reaches the job too.
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    ThrowRefusal(NamespaceStep::kPropagation, errno);
-  }
+  MakeMountsSlaves();
   return kind;
+}
+
+void EnterJobNamespaceIn(const FileDescriptor& user_namespace) {
+  if (!user_namespace.valid()) {
+    EnterJobNamespace();
+    return;
+  }
+  if (setns(user_namespace.get(), CLONE_NEWUSER) != 0) {
+    ThrowRefusal(NamespaceStep::kUserNamespace, errno);
+  }
+  if (unshare(CLONE_NEWNS) != 0) ThrowRefusal(NamespaceStep::kMountNamespace, errno);
+  MakeMountsSlaves();
 }
 
 }  // namespace firn

@@ -1,6 +1,8 @@
 #ifndef FIRN_MOUNTD_NAMESPACE_H_
 #define FIRN_MOUNTD_NAMESPACE_H_
 
+#include "format/file.h"
+
 namespace firn {
 
 enum class JobNamespace {
@@ -15,6 +17,10 @@ enum class JobNamespace {
 //
 // Throws kSystem, naming what forbids it and what to ask the site for.
 JobNamespace EnterJobNamespace();
+
+// The same within a user namespace that another process of the caller's keeps; where the
+// descriptor is invalid, EnterJobNamespace(). Throws kSystem.
+void EnterJobNamespaceIn(const FileDescriptor& user_namespace);
 
 }  // namespace firn
 

@@ -1,6 +1,7 @@
 #include "mountd/prefetch.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -36,6 +37,20 @@ void Prefetch::Start(int image, PusherPlace place, unsigned threads) {
              std::strerror(pid_ < 0 ? -pid_ : errno));
   Stop();
   state_->stage.store(PrefetchStage::kFailed);
+}
+
+void Prefetch::Reset() {
+  state_->stage.store(PrefetchStage::kOff);
+  for (auto* count :
+       {&state_->steps, &state_->done, &state_->missing, &state_->failed, &state_->bytes}) {
+    count->store(0);
+  }
+  for (auto& thread : state_->threads) thread.store(0);
+}
+
+bool Prefetch::HasEnded() const {
+  pollfd entry{process_.get(), POLLIN, 0};
+  return !process_.valid() || poll(&entry, 1, 0) == 1;
 }
 
 void Prefetch::Reap() {

@@ -31,8 +31,13 @@ class Prefetch {
   // for reading. Where no process can be had, the stage is kFailed and the log says why.
   void Start(int image, PusherPlace place, unsigned threads);
 
+  // Forgets what the pusher before did; for another image. Not while there is one.
+  void Reset();
+
   // Readable, for poll(2), when the pusher has ended; -1 where there is none.
   int ended_fd() const { return process_.get(); }
+  // Has it, or could it not be started?
+  bool HasEnded() const;
   // To be called then: leaves no zombie.
   void Reap();
 

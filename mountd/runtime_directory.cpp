@@ -83,8 +83,9 @@ std::optional<RuntimeDirectory> RuntimeDirectory::Open(const std::string& path, 
               std::to_string(status.st_uid);
     return std::nullopt;
   }
-  if ((status.st_mode & 077) != 0) {
-    refusal = "expected mode 0700, found one that lets others in";
+  // Others may pass through to the socket of a system's firnd, which is for everybody.
+  if ((status.st_mode & 066) != 0) {
+    refusal = "expected mode 0700 or 0711, found one that lets others in";
     return std::nullopt;
   }
   return RuntimeDirectory(path, std::move(fd), owner);

@@ -11,8 +11,8 @@
 
 namespace firn {
 
-// A directory of mode 0700 where the control sockets of one user's sessions lie: /run/firn for
-// root, else $XDG_RUNTIME_DIR/firn or /tmp/firn-UID.
+// A directory of mode 0700 (or 0711, for a system's firnd) where the control sockets of one user's
+// sessions lie: /run/firn for root, else $XDG_RUNTIME_DIR/firn or /tmp/firn-UID.
 class RuntimeDirectory {
  public:
   // The caller's own, made where it is missing, and not removed by others as long as the object

@@ -16,6 +16,7 @@
 #include "mountd/json_line.h"
 #include "mountd/log.h"
 #include "mountd/mount_table.h"
+#include "mountd/prefetch_status.h"
 
 namespace firn {
 namespace {
@@ -29,35 +30,6 @@ std::string Refusal(const std::string& message) {
 
 constexpr std::string_view kKindNames[kBlockKinds] = {"data", "fragment", "metadata", "block_map",
                                                       "page"};
-
-std::string_view NameOf(PrefetchStage stage) {
-  switch (stage) {
-    case PrefetchStage::kOff:
-      return "off";
-    case PrefetchStage::kRunning:
-      return "running";
-    case PrefetchStage::kDone:
-      return "done";
-    case PrefetchStage::kOutOfMemory:
-      return "stopped: memory is short";
-    case PrefetchStage::kLimit:
-      return "stopped: limit reached";
-    case PrefetchStage::kFailed:
-      return "failed";
-  }
-  return "off";
-}
-
-PrefetchStatus StatusOf(const PrefetchState& state) {
-  PrefetchStatus status;
-  status.stage = NameOf(state.stage.load());
-  status.steps = state.steps.load();
-  status.done = state.done.load();
-  status.missing = state.missing.load();
-  status.failed = state.failed.load();
-  status.bytes = state.bytes.load();
-  return status;
-}
 
 }  // namespace
 
@@ -142,11 +114,11 @@ SessionStatus ServiceLoop::Status() const {
   const SessionState& state = worker.state();
   const Attachment& attachment = parts_.attachment;
   SessionStatus status;
-  status.image = worker.settings().path;
-  status.foreign = worker.facts().foreign;
-  status.id = worker.facts().id;
-  status.name = worker.facts().name;
-  status.prefix = worker.facts().prefix;
+  status.image = parts_.image;
+  status.foreign = parts_.facts.foreign;
+  status.id = parts_.facts.id;
+  status.name = parts_.facts.name;
+  status.prefix = parts_.facts.prefix;
   status.mount_point = parts_.shown_at;
   status.job = parts_.is_job;
   status.namespace_id = OwnMountNamespace();
@@ -172,7 +144,7 @@ SessionStatus ServiceLoop::Status() const {
   status.cache_bytes = state.cache.bytes.load();
   status.cache_capacity = worker.settings().cache_bytes;
   status.bytes_read = state.bytes_read.load();
-  status.prefetch = StatusOf(parts_.prefetch.state());
+  status.prefetch = PrefetchStatusOf(parts_.prefetch.state());
   status.errors = {{"damaged", state.errors.damaged.load()},
                    {"memory", state.errors.memory.load()},
                    {"poisoned", state.errors.poisoned.load()},

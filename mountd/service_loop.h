@@ -32,6 +32,8 @@ class ServiceLoop {
  public:
   struct Parts {
     SupervisedWorker& worker;
+    std::string image;  // its path
+    ImageFacts facts;   // of it
     Attachment& attachment;
     Prefetch& prefetch;
     const SignalSource& signals;

@@ -263,6 +263,14 @@ bool Session::IsOfPusher(ByteSpan request) const {
   });
 }
 
+void Session::InvalidateRootEntry(const std::string& name) {
+  const int result =
+      fuse_lowlevel_notify_inval_entry(session_.get(), FUSE_ROOT_ID, name.data(), name.size());
+  if (result != 0 && result != -ENOENT) {
+    LogWarning("cannot have the kernel forget {}: {}", name, strerror(-result));
+  }
+}
+
 void Session::Stop() {
   stopping_.store(true);
   std::unique_lock lock(mutex_);

@@ -57,6 +57,10 @@ class Session {
   // or, where /dev/fuse is closed everywhere, answers ENOTCONN. From one thread only.
   void Stop();
 
+  // Has the kernel forget a name in the FUSE root, and what it knows below that nobody uses. May
+  // wait for requests of that name, so not to be called by one of the session's threads.
+  void InvalidateRootEntry(const std::string& name);
+
   unsigned thread_count() const { return options_.threads; }
   const OpcodeCounters& requests() const { return memory_.state().requests; }
   const ErrorCounters& errors() const { return memory_.state().errors; }

@@ -35,6 +35,9 @@ struct RequestState {
   std::atomic<uint32_t> crashes{0};      // of workers that were at it alone
 };
 
+// Images that a session has at once; slot numbers go on beyond.
+inline constexpr size_t kMostSlots = 4096;
+
 // What outlives the worker of a session: shared by keeper and worker, in memory that both have
 // mapped. All of it are atomic numbers; counts only grow.
 struct SessionState {
@@ -48,6 +51,8 @@ struct SessionState {
   std::atomic<uint64_t> bytes_read{0};  // from image files
   RecordedInit init;
   std::array<RequestState, kMostServingThreads> states;
+  // The kernel's references to the ids of each slot, by its number modulo kMostSlots.
+  std::array<std::atomic<uint64_t>, kMostSlots> lookups{};
 };
 
 // Owns a mapping of a session's memory: the state and the request ring. Its addresses are the same

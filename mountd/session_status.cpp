@@ -46,13 +46,7 @@ json ToJson(const SessionStatus& status) {
             {"bytes", status.cache_bytes},
             {"capacity", status.cache_capacity}}},
           {"bytes_read", status.bytes_read},
-          {"prefetch",
-           {{"stage", status.prefetch.stage},
-            {"steps", status.prefetch.steps},
-            {"done", status.prefetch.done},
-            {"missing", status.prefetch.missing},
-            {"failed", status.prefetch.failed},
-            {"bytes", status.prefetch.bytes}}},
+          {"prefetch", ToJson(status.prefetch)},
           {"errors", status.errors}};
 }
 

@@ -8,17 +8,9 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-namespace firn {
+#include "mountd/prefetch_status.h"
 
-// How far the prefetch of the image's profile has come.
-struct PrefetchStatus {
-  std::string stage = "off";
-  uint64_t steps = 0;    // that the profile has
-  uint64_t done = 0;     // of them
-  uint64_t missing = 0;  // paths that the image has not
-  uint64_t failed = 0;   // steps that failed
-  uint64_t bytes = 0;    // of files, that the kernel was made to read
-};
+namespace firn {
 
 // What a session tells of itself. Counts are since its start; bytes are bytes, times seconds.
 struct SessionStatus {

@@ -104,7 +104,7 @@ SupervisedWorker::Process SupervisedWorker::Spawn(const std::string& program) co
   return {pid, std::move(pidfd), WorkerChannel(std::move(ours))};
 }
 
-void SupervisedWorker::SendStart(Process& process) {
+void SupervisedWorker::SendStart(Process& process) const {
   std::vector<int> fds = {memory_->fd(), prefetch_.fd()};
   if (settings_.record.valid()) fds.push_back(settings_.record.get());
   process.channel.Send({{"op", "start"},
@@ -112,27 +112,64 @@ void SupervisedWorker::SendStart(Process& process) {
                         {"cache_bytes", settings_.cache_bytes},
                         {"record", settings_.record.valid()}},
                        fds);
-  process.channel.Send({{"op", "attach"},
-                        {"path", settings_.path},
-                        {"foreign", settings_.foreign},
-                        {"drop_stored", settings_.drop_stored}},
-                       std::array{settings_.image.get()});
+  process.due.push_back(std::nullopt);
 }
 
-void SupervisedWorker::SendServe(Process& process, bool careful) {
+void SupervisedWorker::SendAttach(Process& process, const WorkerImage& image) {
+  process.channel.Send({{"op", "attach"},
+                        {"slot", ToInt(image.slot)},
+                        {"path", image.path},
+                        {"foreign", image.foreign},
+                        {"drop_stored", image.drop_stored},
+                        {"proved", image.proved}},
+                       std::array{image.file.get()});
+  process.due.push_back(image.slot);
+}
+
+void SupervisedWorker::SendSlot(Process& process, const char* operation, SlotNumber slot) {
+  process.channel.Send({{"op", operation}, {"slot", ToInt(slot)}});
+  process.due.push_back(std::nullopt);
+}
+
+// What the worker before was told of images.
+void SupervisedWorker::SendImages(Process& process) const {
+  for (const auto& [slot, served] : images_) SendAttach(process, served.image);
+}
+
+void SupervisedWorker::SendServe(Process& process, bool careful) const {
   process.channel.Send(
-      {{"op", "serve"}, {"above_image", layout_ == RootLayout::kSlots}, {"careful", careful}},
+      {{"op", "serve"}, {"above_images", layout_ == RootLayout::kSlots}, {"careful", careful}},
       std::array{fuse_.get()});
+  process.due.push_back(std::nullopt);
+  for (const auto& [slot, served] : images_) {
+    if (served.detached) SendSlot(process, "detach", slot);
+    if (served.proved) SendSlot(process, "prove", slot);
+  }
 }
 
 bool SupervisedWorker::IsAnswer(const json& body) {
-  const auto level = body.find("log");
-  if (level == body.end()) return true;
-  if (level->is_number_integer()) {
+  if (const auto level = body.find("log"); level != body.end() && level->is_number_integer()) {
     const int number = std::clamp(level->get<int>(), 0, static_cast<int>(LogLevel::kError));
     LogLine(static_cast<LogLevel>(number), body.value("message", std::string()));
+    return false;
   }
-  return false;
+  for (const char* event : {"released", "proved"}) {
+    const auto number = body.find(event);
+    if (number == body.end() || !number->is_number_unsigned()) continue;
+    const auto found = images_.find(SlotNumber{number->get<uint32_t>()});
+    if (found == images_.end()) return false;
+    Served& served = found->second;
+    if (event == std::string_view("proved")) {
+      served.image.proved = body.value("ok", false);
+      if (const auto proved = std::exchange(served.proved, nullptr)) proved(served.image.proved);
+    } else {
+      const auto released = std::move(served.released);
+      images_.erase(found);
+      if (released) released();
+    }
+    return false;
+  }
+  return true;
 }
 
 json SupervisedWorker::Await(Process& process) {
@@ -140,6 +177,7 @@ json SupervisedWorker::Await(Process& process) {
     IsReadable(process.channel.fd(), milliseconds(-1));
     const std::optional<WorkerChannel::Message> message = process.channel.Receive();
     if (message && !IsAnswer(message->body)) continue;
+    if (message && !process.due.empty()) process.due.pop_front();
     if (message && message->body.contains("error")) throw ErrorFromJson(message->body["error"]);
     if (message) return message->body;
     if (!process.channel.ended()) continue;
@@ -148,19 +186,28 @@ json SupervisedWorker::Await(Process& process) {
   }
 }
 
-void SupervisedWorker::Open() {
+void SupervisedWorker::Start() {
   current_ = Spawn("/proc/self/exe");
   SendStart(*current_);
   Await(*current_);
-  facts_ = FactsFrom(Await(*current_));
   settings_.record.Close();  // a second copy would keep its reader waiting
+}
+
+ImageFacts SupervisedWorker::AttachNow(WorkerImage image) {
+  SendAttach(*current_, image);
+  ImageFacts facts = FactsFrom(Await(*current_));
+  const SlotNumber slot = image.slot;
+  images_[slot].image = std::move(image);
+  return facts;
 }
 
 void SupervisedWorker::Serve(FileDescriptor fuse, RootLayout layout) {
   if (fuse_.valid()) {
     End();
     memory_.emplace();
-    Open();
+    Start();
+    SendImages(*current_);
+    while (!current_->due.empty()) Await(*current_);
   }
   fuse_ = std::move(fuse);
   layout_ = layout;
@@ -168,13 +215,34 @@ void SupervisedWorker::Serve(FileDescriptor fuse, RootLayout layout) {
   Await(*current_);
 }
 
+void SupervisedWorker::Attach(WorkerImage image, std::function<void(const ImageFacts&)> attached,
+                              std::function<void(const Error&)> failed) {
+  // Where there is no worker, the next one is told.
+  if (current_) SendAttach(*current_, image);
+  const SlotNumber slot = image.slot;
+  images_[slot] = {
+      .image = std::move(image), .attached = std::move(attached), .failed = std::move(failed)};
+}
+
+void SupervisedWorker::Detach(SlotNumber slot, std::function<void()> released) {
+  Served& served = images_.at(slot);
+  served.detached = true;
+  served.released = std::move(released);
+  if (current_) SendSlot(*current_, "detach", slot);
+}
+
+void SupervisedWorker::Prove(SlotNumber slot, std::function<void(bool is_right)> proved) {
+  images_.at(slot).proved = std::move(proved);
+  if (current_) SendSlot(*current_, "prove", slot);
+}
+
 void SupervisedWorker::Upgrade() {
   const std::string program = ProgramOnDisk();
   Process next = Spawn(program);
   try {
     SendStart(next);
-    Await(next);
-    Await(next);
+    SendImages(next);
+    while (!next.due.empty()) Await(next);
   } catch (const Error&) {
     kill(next.pid, SIGKILL);
     WaitForExit(next.pid);
@@ -193,7 +261,6 @@ void SupervisedWorker::Upgrade() {
   current_ = std::move(next);
   restart_at_.reset();
   SendServe(*current_, /*careful=*/false);
-  current_->replies_due = 1;
   silent_checks_ = 0;
 }
 
@@ -225,14 +292,36 @@ void SupervisedWorker::Handle(Clock::time_point now) {
 
 void SupervisedWorker::TakeMessages(Clock::time_point now) {
   while (std::optional<WorkerChannel::Message> message = current_->channel.Receive()) {
-    if (!IsAnswer(message->body)) continue;
-    if (current_->replies_due > 0) --current_->replies_due;
-    if (!message->body.contains("error")) continue;
-    LogError("worker {} cannot take over: {}", current_->pid,
-             ErrorFromJson(message->body["error"]).what());
-    kill(current_->pid, SIGKILL);
-    crashes_.push_back(now);  // so that it is not tried again at once, for ever
+    if (IsAnswer(message->body)) TakeAnswer(message->body, now);
   }
+}
+
+void SupervisedWorker::TakeAnswer(const json& body, Clock::time_point now) {
+  std::optional<SlotNumber> slot;
+  if (!current_->due.empty()) {
+    slot = current_->due.front();
+    current_->due.pop_front();
+  }
+  const auto found = slot ? images_.find(*slot) : images_.end();
+  if (!body.contains("error")) {
+    if (found == images_.end()) return;
+    found->second.failed = nullptr;
+    if (const auto attached = std::exchange(found->second.attached, nullptr)) {
+      attached(FactsFrom(body));
+    }
+    return;
+  }
+  const Error error = ErrorFromJson(body["error"]);
+  if (found != images_.end()) {
+    // One that an earlier worker had opened stays: it may come back, and has users.
+    const auto failed = std::move(found->second.failed);
+    if (failed) images_.erase(found);
+    failed ? failed(error) : LogError("{}", error.what());
+    return;
+  }
+  LogError("worker {} cannot go on: {}", current_->pid, error.what());
+  kill(current_->pid, SIGKILL);
+  crashes_.push_back(now);  // so that it is not tried again at once, for ever
 }
 
 void SupervisedWorker::CheckHeartbeat(Clock::time_point now) {
@@ -297,8 +386,8 @@ void SupervisedWorker::Restart(Clock::time_point now) {
   restart_at_.reset();
   ++restarts_;
   SendStart(*current_);
+  SendImages(*current_);
   SendServe(*current_, careful_);
-  current_->replies_due = 3;
   silent_checks_ = 0;
   next_check_ = now + kCheckInterval;
 }

@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,15 +19,21 @@
 
 namespace firn {
 
-// What a worker is to serve, and how.
+// How a worker is to serve.
 struct WorkerSettings {
-  FileDescriptor image;  // open for reading
-  std::string path;      // the image's, for messages
-  bool foreign = false;  // take SquashFS files without an appendix too
-  bool drop_stored = false;
   unsigned threads = 2;
   size_t cache_bytes = 0;
   FileDescriptor record;  // where to write the profile at the end; invalid: nothing is recorded
+};
+
+// An image that a worker is to serve.
+struct WorkerImage {
+  SlotNumber slot{1};
+  FileDescriptor file;   // open for reading
+  std::string path;      // for messages
+  bool foreign = false;  // take SquashFS files without an appendix too
+  bool drop_stored = false;
+  bool proved = false;  // its digests are known to be true
 };
 
 // What a worker tells of the image that it opened.
@@ -51,11 +59,20 @@ class SupervisedWorker {
   SupervisedWorker(const SupervisedWorker&) = delete;
   SupervisedWorker& operator=(const SupervisedWorker&) = delete;
 
-  // Starts the first worker and has it open the image. Throws what it reports, or kNoReply.
-  void Open();
-  // Has it serve; returns when the kernel's first request is answered. Throws as Open() does. Once
+  // Starts the first worker. Throws what it reports, or kNoReply.
+  void Start();
+  // Has it open an image, and waits for that. Throws as Start() does; then it is not served.
+  ImageFacts AttachNow(WorkerImage image);
+  // Has it serve; returns when the kernel's first request is answered. Throws as Start() does. Once
   // more for another mount, where the first is gone.
   void Serve(FileDescriptor fuse, RootLayout layout);
+
+  // Have it do something while it serves; Handle() calls back, once, `failed` where it is given.
+  void Attach(WorkerImage image, std::function<void(const ImageFacts&)> attached,
+              std::function<void(const Error&)> failed);
+  // `released` comes when the kernel has forgotten the image, which may be never.
+  void Detach(SlotNumber slot, std::function<void()> released);
+  void Prove(SlotNumber slot, std::function<void(bool is_right)> proved);
 
   // Puts another worker in its place, from the program as it is on disk now, which has opened the
   // image before the old one stops. Throws, and leaves the old one at work, where that fails.
@@ -69,7 +86,6 @@ class SupervisedWorker {
   // Has the session ended: unmounted, and its last user gone?
   bool ended() const { return ended_; }
 
-  const ImageFacts& facts() const { return facts_; }
   const WorkerSettings& settings() const { return settings_; }
   const SessionState& state() const { return memory_->state(); }
   pid_t pid() const { return current_ ? current_->pid : -1; }
@@ -80,17 +96,29 @@ class SupervisedWorker {
     pid_t pid;
     FileDescriptor pidfd;
     WorkerChannel channel;
-    unsigned replies_due = 0;  // that nobody waits for
+    std::deque<std::optional<SlotNumber>> due{};  // answers to come: of an image, or another
+  };
+  struct Served {
+    WorkerImage image;
+    bool detached = false;
+    std::function<void(const ImageFacts&)> attached{};  // until it was called, as the following
+    std::function<void(const Error&)> failed{};
+    std::function<void()> released{};
+    std::function<void(bool)> proved{};
   };
 
   Process Spawn(const std::string& program) const;
   void End();
-  void SendStart(Process& process);
-  void SendServe(Process& process, bool careful);
+  void SendStart(Process& process) const;
+  void SendImages(Process& process) const;
+  void SendServe(Process& process, bool careful) const;
+  static void SendAttach(Process& process, const WorkerImage& image);
+  static void SendSlot(Process& process, const char* operation, SlotNumber slot);
   // The next answer. Throws what it carries, or kNoReply.
   nlohmann::json Await(Process& process);
-  // False for what was no answer but a line for the log.
-  static bool IsAnswer(const nlohmann::json& body);
+  // False for what was no answer but something that the worker says of itself.
+  bool IsAnswer(const nlohmann::json& body);
+  void TakeAnswer(const nlohmann::json& body, Clock::time_point now);
 
   void Restart(Clock::time_point now);
   void TakeMessages(Clock::time_point now);
@@ -104,7 +132,7 @@ class SupervisedWorker {
   std::optional<SessionMemory> memory_;
   FileDescriptor fuse_;
   RootLayout layout_ = RootLayout::kImageIsRoot;
-  ImageFacts facts_;
+  std::map<SlotNumber, Served> images_;
   std::optional<Process> current_;
   std::vector<pid_t> abandoned_;  // killed, and not dead yet
   bool ended_ = false;

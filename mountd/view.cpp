@@ -80,7 +80,7 @@ FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string&
             data.c_str()) != 0) {
     throw RefusedView(errno, "the kernel refuses an overlay view", fuse_mount);
   }
-  return CloneMount(AT_FDCWD, merged + "/" + std::string(kOnlySlot));
+  return CloneMount(AT_FDCWD, merged + "/" + options.slot);
 }
 
 void MoveView(const FileDescriptor& view, const FileDescriptor& target, const std::string& name) {

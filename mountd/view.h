@@ -21,10 +21,11 @@ std::string_view ToString(ViewKind view);
 struct ViewOptions {
   std::string image;            // its path; the mount table shows "firn:PATH" as source
   bool user_namespace = false;  // the caller is not in the initial user namespace
+  std::string slot{kOnlySlot};  // the entry of the FUSE root that is shown
 };
 
 // Makes the view of the session mounted at `fuse_mount` (whose FUSE root has the entry
-// kOnlySlot) as a detached mount that MoveView() can place. It keeps the session alive by
+// options.slot) as a detached mount that MoveView() can place. It keeps the session alive by
 // itself: `fuse_mount` may be detached (umount2, MNT_DETACH) afterwards. The session must be
 // served by another process or thread meanwhile.
 //

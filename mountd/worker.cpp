@@ -8,9 +8,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -23,6 +25,7 @@
 #include "mountd/log.h"
 #include "mountd/prefetch_state.h"
 #include "mountd/privileges.h"
+#include "mountd/prover.h"
 #include "mountd/session.h"
 #include "mountd/worker_channel.h"
 
@@ -36,6 +39,9 @@ constexpr bool kIsSanitized = true;  // its runtime opens files and starts proce
 #else
 constexpr bool kIsSanitized = false;
 #endif
+
+// How often the kernel's references to detached images are looked at, in milliseconds.
+constexpr int kReleaseInterval = 100;
 
 void WriteProfile(int fd, const std::string& text) {
   for (size_t done = 0; done < text.size();) {
@@ -58,8 +64,9 @@ class Worker {
       pollfd set[] = {{channel_.ended() ? -1 : channel_.fd(), POLLIN, 0},
                       {session_ ? session_->ended_fd() : -1, POLLIN, 0}};
       if (channel_.ended() && !session_) return;
-      if (poll(set, std::size(set), -1) < 0) continue;
+      if (poll(set, std::size(set), detached_.empty() ? -1 : kReleaseInterval) < 0) continue;
       if (set[1].revents != 0) break;
+      ReleaseForgotten();
       if (set[0].revents == 0) continue;
       while (std::optional<WorkerChannel::Message> message = channel_.Receive()) Answer(*message);
     }
@@ -85,13 +92,16 @@ class Worker {
     const std::string op = message.body.value("op", std::string());
     if (op == "start") return Start(message);
     if (op == "attach" && memory_) return Attach(message);
-    if (op == "serve" && image_) return Serve(message);
+    if (op == "serve" && memory_) return Serve(message);
+    if (op == "detach" && session_) return Detach(message);
+    if (op == "prove" && memory_) return Prove(message);
     if (op == "drain") {
       session_.reset();
       drained_ = true;
       return {{"ok", true}};
     }
-    throw Error(ErrorKind::kInternal, "expected start, attach, serve or drain, found '" + op + "'");
+    throw Error(ErrorKind::kInternal,
+                "expected an operation that is possible now, found '" + op + "'");
   }
 
   static FileDescriptor& DescriptorOf(WorkerChannel::Message& message, size_t index) {
@@ -111,29 +121,65 @@ class Worker {
 
   json Attach(WorkerChannel::Message& message) {
     const json& body = message.body;
-    image_ = Image::Open(std::move(DescriptorOf(message, 0)), body.at("path"), *cache_,
-                         {.allow_foreign = body.at("foreign"),
-                          .drop_stored = body.at("drop_stored"),
-                          .bytes_read = &memory_->state().bytes_read});
+    const SlotNumber slot{body.at("slot").get<uint32_t>()};
+    std::shared_ptr<const Image> image =
+        Image::Open(std::move(DescriptorOf(message, 0)), body.at("path"), *cache_,
+                    {.allow_foreign = body.at("foreign"),
+                     .drop_stored = body.at("drop_stored"),
+                     .bytes_read = &memory_->state().bytes_read});
     json answer = {
-        {"ok", true}, {"foreign", image_->foreign()}, {"has_profile", image_->has_profile()}};
-    if (!image_->foreign()) {
-      answer["id"] = FormatImageId(image_->id());
-      answer["name"] = image_->manifest().name;
-      answer["prefix"] = image_->manifest().prefix;
+        {"ok", true}, {"foreign", image->foreign()}, {"has_profile", image->has_profile()}};
+    if (!image->foreign()) {
+      answer["id"] = FormatImageId(image->id());
+      answer["name"] = image->manifest().name;
+      answer["prefix"] = image->manifest().prefix;
     }
+    auto attached =
+        std::make_shared<AttachedImage>(slot, std::move(image), serve_.threads,
+                                        &memory_->state().lookups[ToInt(slot) % kMostSlots]);
+    attached->SetDigestsProved(body.at("proved"));
+    if (tree_) tree_->Attach(attached);
+    images_[slot] = std::move(attached);
     return answer;
   }
 
   json Serve(WorkerChannel::Message& message) {
     fuse_ = std::move(DescriptorOf(message, 0));
-    tree_.emplace(message.body.at("above_image") ? RootLayout::kSlots : RootLayout::kImageIsRoot);
-    tree_->Attach(std::make_shared<AttachedImage>(SlotNumber{1}, image_, serve_.threads));
+    tree_.emplace(message.body.at("above_images") ? RootLayout::kSlots : RootLayout::kImageIsRoot);
+    for (const auto& [slot, image] : images_) tree_->Attach(image);
     serve_.careful = message.body.at("careful");
     serve_.recorder = record_.valid() ? &recorder_ : nullptr;
     serve_.prefetch = &**prefetch_;
     session_ = std::make_unique<Session>(*tree_, fuse_.get(), *memory_, serve_);
     session_->Start();
+    return {{"ok", true}};
+  }
+
+  json Detach(WorkerChannel::Message& message) {
+    const SlotNumber slot{message.body.at("slot").get<uint32_t>()};
+    tree_->Detach(slot);
+    session_->InvalidateRootEntry(SlotName(slot));
+    detached_.insert(slot);
+    return {{"ok", true}};
+  }
+
+  void ReleaseForgotten() {
+    std::erase_if(detached_, [this](SlotNumber slot) {
+      if (tree_->IsInUse(slot)) return false;
+      tree_->Release(slot);
+      images_.erase(slot);
+      channel_.Send({{"released", ToInt(slot)}});
+      return true;
+    });
+  }
+
+  json Prove(WorkerChannel::Message& message) {
+    const SlotNumber slot{message.body.at("slot").get<uint32_t>()};
+    const auto found = images_.find(slot);
+    if (found == images_.end()) throw Error(ErrorKind::kInternal, "expected an attached image");
+    prover_.Add(found->second, [this, slot](bool is_right) {
+      channel_.Send({{"proved", ToInt(slot)}, {"ok", is_right}});
+    });
     return {{"ok", true}};
   }
 
@@ -146,10 +192,12 @@ class Worker {
   ServeOptions serve_;
   bool drained_ = false;
   std::optional<BlockCache> cache_;
-  std::shared_ptr<const Image> image_;
+  std::map<SlotNumber, std::shared_ptr<AttachedImage>> images_;
+  std::set<SlotNumber> detached_;
   std::optional<Tree> tree_;
   FileDescriptor fuse_;
   std::unique_ptr<Session> session_;
+  Prover prover_;  // last: its thread uses the others
 };
 
 }  // namespace

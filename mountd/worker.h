@@ -9,15 +9,19 @@ namespace firn {
 // end; without its keeper it goes on serving.
 //
 // Messages of the keeper, each answered with {"ok": true, …} or {"error": …}, in this order:
-//   {"op": "start", "threads": N, "cache_bytes": N, "record": B}
+//   {"op": "start", "threads": N, "cache_bytes": N, "record": B}   first
 //       with the session's memory, the prefetch's state and, to "record", the pipe for the profile
-//   {"op": "attach", "path": S, "foreign": B, "drop_stored": B}
-//       with the image
-//   {"op": "serve", "above_image": B, "careful": B}
+//   {"op": "serve", "above_images": B, "careful": B}
 //       with /dev/fuse
+//   {"op": "attach", "slot": N, "path": S, "foreign": B, "drop_stored": B, "proved": B}
+//       with the image; before "serve" or after
+//   {"op": "detach", "slot": N}
+//       shows it no longer; when the kernel has forgotten it, {"released": N} follows
+//   {"op": "prove", "slot": N}
+//       compares all bytes with their digests, for hours if need be; {"proved": N, "ok": B} follows
 //   {"op": "drain"}
 //       answered when no thread serves any more
-// Of itself the worker sends {"log": LEVEL, "message": S}.
+// Of itself the worker also sends {"log": LEVEL, "message": S}.
 int RunWorker(int socket);
 
 }  // namespace firn

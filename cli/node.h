@@ -1,0 +1,13 @@
+#ifndef FIRN_CLI_NODE_H_
+#define FIRN_CLI_NODE_H_
+
+#include "mountd/node_client.h"
+
+namespace firn {
+
+// Throws kNoReply where no firnd serves the node.
+NodeClient ConnectOrThrow();
+
+}  // namespace firn
+
+#endif  // FIRN_CLI_NODE_H_

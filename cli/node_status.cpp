@@ -1,0 +1,60 @@
+#include "cli/node_status.h"
+
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/text.h"
+#include "format/error.h"
+#include "mountd/node_client.h"
+
+namespace firn {
+namespace {
+
+std::string LeaseText(const nlohmann::json& lease) {
+  std::string text = lease.value("kind", std::string());
+  if (lease.contains("name")) text += " " + lease.value("name", std::string());
+  return text + " (uid " + std::to_string(lease.value("uid", 0u)) + ", pid " +
+         std::to_string(lease.value("pid", 0)) + ")";
+}
+
+void PrintNodeImage(const nlohmann::json& image) {
+  std::cout << "  slot " << image.value("slot", 0u) << "  "
+            << Printable(image.value("image", std::string())) << "  "
+            << Printable(image.value("stage", std::string())) << ", "
+            << (image.value("shares_pages", false) ? "shares its pages" : "shares no pages")
+            << ", prefetch " << Printable(image.at("prefetch").value("stage", std::string()))
+            << '\n';
+  for (const nlohmann::json& lease : image.at("leases")) {
+    std::cout << "    leased by " << Printable(LeaseText(lease)) << '\n';
+  }
+}
+
+}  // namespace
+
+nlohmann::json AskNodeStatus() {
+  try {
+    std::optional<NodeClient> node = NodeClient::Connect();
+    return node ? node->Status() : nlohmann::json(nullptr);
+  } catch (const Error& error) {
+    std::cerr << "firn: warning: " << error.what() << '\n';
+    return nullptr;
+  }
+}
+
+void PrintNodeStatus(const nlohmann::json& daemon) {
+  std::cout << "firnd " << daemon.value("pid", 0) << " serves this node at "
+            << Printable(daemon.value("socket", std::string())) << " (version "
+            << Printable(daemon.value("version", std::string())) << ")\n";
+  for (const nlohmann::json& pool : daemon.at("pools")) {
+    std::cout << "images of uid " << pool.value("domain", 0u) << ": worker "
+              << pool.value("worker", 0) << ", " << Grouped(pool.value("restarts", uint64_t{0}))
+              << " restarts, " << Grouped(pool.value("requests_total", uint64_t{0}))
+              << " requests, cache " << FormatBytes(pool.at("cache").value("bytes", uint64_t{0}))
+              << " of " << FormatBytes(pool.at("cache").value("capacity", uint64_t{0})) << ", "
+              << FormatBytes(pool.value("bytes_read", uint64_t{0})) << " read\n";
+    for (const nlohmann::json& image : pool.at("images")) PrintNodeImage(image);
+  }
+}
+
+}  // namespace firn

@@ -1,0 +1,82 @@
+#include "mountd/node_client.h"
+
+#include <poll.h>
+
+#include <array>
+#include <utility>
+
+#include "format/error.h"
+#include "mountd/carried_error.h"
+#include "mountd/node_socket.h"
+
+namespace firn {
+namespace {
+
+using nlohmann::json;
+
+// An image on a slow file system takes its time to be opened.
+constexpr int kAnswerTimeout = 60'000;  // milliseconds
+
+}  // namespace
+
+std::optional<NodeClient> NodeClient::Connect() {
+  FileDescriptor socket = ConnectToNode();
+  if (!socket.valid()) return std::nullopt;
+  return NodeClient(std::move(socket));
+}
+
+WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int> fds) {
+  std::optional<WorkerChannel::Message> answer;
+  if (channel_.Send(request, fds)) {
+    pollfd entry{channel_.fd(), POLLIN, 0};
+    while (!answer && !channel_.ended() && poll(&entry, 1, kAnswerTimeout) == 1) {
+      answer = channel_.Receive();
+    }
+  }
+  if (!answer) {
+    throw Error(ErrorKind::kNoReply, "the node's firnd does not answer",
+                "Its log may say why; --no-daemon does without it.");
+  }
+  if (answer->body.contains("error")) throw ErrorFromJson(answer->body["error"]);
+  return std::move(*answer);
+}
+
+AttachedView NodeClient::Attach(const AttachRequest& request) {
+  WorkerChannel::Message answer = Ask({{"op", "attach"},
+                                       {"path", request.path},
+                                       {"foreign", request.foreign},
+                                       {"prefetch", request.prefetch},
+                                       {"view", request.with_view},
+                                       {"lease", ToString(request.lease)},
+                                       {"name", request.name}},
+                                      std::array{request.image});
+  AttachedView attached;
+  attached.slot = answer.body.value("slot", uint32_t{0});
+  attached.id = answer.body.value("id", std::string());
+  attached.prefix = answer.body.value("prefix", std::string());
+  attached.pid = answer.body.value("pid", pid_t{0});
+  const size_t expected =
+      (request.with_view ? 1 : 0) + (answer.body.value("user_namespace", false) ? 1 : 0);
+  if (answer.fds.size() != expected) {
+    throw Error(ErrorKind::kNoReply, "expected " + std::to_string(expected) +
+                                         " descriptors from firnd, found " +
+                                         std::to_string(answer.fds.size()));
+  }
+  if (expected > 0) attached.view = std::move(answer.fds[0]);
+  if (expected > 1) attached.user_namespace = std::move(answer.fds[1]);
+  return attached;
+}
+
+void NodeClient::TellPlaced(uint64_t mount_id) { Ask({{"op", "placed"}, {"mount_id", mount_id}}); }
+
+uint64_t NodeClient::Detach(const std::string& lease) {
+  return Ask({{"op", "detach"}, {"lease", lease}}).body.value("ended", uint64_t{0});
+}
+
+json NodeClient::Status() { return Ask({{"op", "status"}}).body.at("daemon"); }
+
+uint64_t NodeClient::Upgrade() {
+  return Ask({{"op", "upgrade"}}).body.value("workers", uint64_t{0});
+}
+
+}  // namespace firn

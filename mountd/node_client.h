@@ -1,0 +1,60 @@
+#ifndef FIRN_MOUNTD_NODE_CLIENT_H_
+#define FIRN_MOUNTD_NODE_CLIENT_H_
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mountd/lease_table.h"
+#include "mountd/worker_channel.h"
+
+namespace firn {
+
+// What a client wants of the node's firnd.
+struct AttachRequest {
+  int image = -1;    // open for reading
+  std::string path;  // its, absolute
+  bool foreign = false;
+  bool prefetch = true;
+  bool with_view = true;
+  LeaseKind lease = LeaseKind::kProcess;  // of the calling process
+  std::string name;                       // of the lease; of kMount the mount point
+};
+
+struct AttachedView {
+  FileDescriptor view;            // a detached mount, for MoveView()
+  FileDescriptor user_namespace;  // in which it can be placed; invalid: the caller's
+  uint32_t slot = 0;
+  std::string id;
+  std::string prefix;
+  pid_t pid = 0;  // of firnd
+};
+
+// A connection to the node's firnd. To be used by one thread.
+class NodeClient {
+ public:
+  // Absent where no firnd serves the node.
+  static std::optional<NodeClient> Connect();
+
+  // Each throws the Error that firnd answers with, or kNoReply.
+  AttachedView Attach(const AttachRequest& request);
+  // The view of a lease of kMount was mounted.
+  void TellPlaced(uint64_t mount_id);
+  // Returns how many leases ended.
+  uint64_t Detach(const std::string& lease);
+  nlohmann::json Status();
+  // Returns how many workers were replaced.
+  uint64_t Upgrade();
+
+ private:
+  explicit NodeClient(FileDescriptor socket) : channel_(std::move(socket)) {}
+
+  WorkerChannel::Message Ask(const nlohmann::json& request, std::span<const int> fds = {});
+
+  WorkerChannel channel_;
+};
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_NODE_CLIENT_H_

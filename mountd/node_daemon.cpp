@@ -1,0 +1,405 @@
+#include "mountd/node_daemon.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "firn_version.h"
+#include "mountd/carried_error.h"
+#include "mountd/fuse_mount.h"
+#include "mountd/log.h"
+
+namespace firn {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::chrono::seconds kRequestTimeout{5};
+constexpr size_t kMostNodeClients = 1024;
+constexpr size_t kMostClientsOfUser = 256;
+constexpr size_t kMostSharesOfUser = 256;
+constexpr std::chrono::milliseconds kLongestSleep{1000};
+
+json Failure(const Error& error) { return {{"error", ErrorToJson(error)}}; }
+
+// The client's process, for a lease; invalid where it is gone.
+FileDescriptor OpenPeer(int socket, pid_t pid) {
+#ifdef SO_PEERPIDFD
+  int fd = -1;
+  socklen_t length = sizeof fd;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) == 0) return FileDescriptor(fd);
+#else
+  static_cast<void>(socket);
+#endif
+  return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+}
+
+// The image is read through this very descriptor, and never opened again.
+ShownImage TakeShownImage(WorkerChannel::Message& message) {
+  if (message.fds.empty()) {
+    throw Error(ErrorKind::kUsage, "expected the image's descriptor with the request, found none");
+  }
+  ShownImage image;
+  image.file = std::move(message.fds.front());
+  image.path = message.body.value("path", std::string());
+  image.foreign = message.body.value("foreign", false);
+  image.prefetch = message.body.value("prefetch", true);
+  const int flags = fcntl(image.file.get(), F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY) {
+    throw Error(ErrorKind::kUsage, "expected a descriptor that is open for reading, found another")
+        .WithPath(image.path);
+  }
+  if (fstat(image.file.get(), &image.status) != 0 || !S_ISREG(image.status.st_mode)) {
+    throw Error(ErrorKind::kInput, "expected a regular file as image, found another kind of file",
+                "Give the file that 'firn build' wrote.")
+        .WithPath(image.path);
+  }
+  return image;
+}
+
+LeaseKind LeaseKindFrom(const std::string& text) {
+  for (const LeaseKind kind : {LeaseKind::kProcess, LeaseKind::kMount, LeaseKind::kName}) {
+    if (text == ToString(kind)) return kind;
+  }
+  throw Error(ErrorKind::kUsage,
+              "expected a lease of kind process, mount or name, found '" + text + "'");
+}
+
+json StatusOfLease(const Lease& lease) {
+  json status = {{"kind", ToString(lease.kind)},
+                 {"uid", lease.holder},
+                 {"pid", lease.pid},
+                 {"since", std::chrono::system_clock::to_time_t(lease.since)}};
+  if (!lease.name.empty()) status["name"] = lease.name;
+  return status;
+}
+
+}  // namespace
+
+NodeDaemon::NodeDaemon(const NodeOptions& options)
+    : options_(options),
+      mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)) {}
+
+NodeDaemon::~NodeDaemon() = default;
+
+void NodeDaemon::Run(const SignalSource& signals) {
+  std::vector<pollfd> set;
+  for (;;) {
+    set = {{signals.fd(), POLLIN, 0},
+           {ending_ ? -1 : socket_.fd(), POLLIN, 0},
+           {mount_table_.get(), POLLPRI, 0}};
+    for (const ClientPointer& client : clients_) {
+      set.push_back({client->channel.fd(), POLLIN, 0});
+    }
+    leases_.AppendPollSet(set);
+    for (const auto& [domain, pool] : pools_) pool->AppendPollSet(set);
+    if (poll(set.data(), set.size(), PollTimeout(Clock::now())) < 0 && errno != EINTR) {
+      throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
+    }
+    const Clock::time_point now = Clock::now();
+    if (set[0].revents != 0 && HandleSignals(signals)) return;
+    for (const auto& [domain, pool] : pools_) pool->Handle(now);
+    EndLeases(now, set);
+    for (const ClientPointer& client : std::list(clients_)) HandleClient(client, now);
+    clients_.remove_if([](const ClientPointer& client) { return client->gone; });
+    if (set[1].revents != 0) Accept(now);
+    DetachUnused(now);
+    if (IsIdle(now)) return;
+  }
+}
+
+int NodeDaemon::PollTimeout(Clock::time_point now) const {
+  int timeout = static_cast<int>(kLongestSleep.count());
+  for (const auto& [domain, pool] : pools_) timeout = std::min(timeout, pool->PollTimeout(now));
+  return timeout;
+}
+
+bool NodeDaemon::HandleSignals(const SignalSource& signals) {
+  while (const int number = signals.Take()) {
+    if (++signals_ > 1) {
+      LogWarning("{} again: ending, though images may be in use", strsignal(number));
+      return true;
+    }
+    LogInfo("{}: ending when nobody has a lease", strsignal(number));
+    ending_ = true;
+  }
+  return ending_ && leases_.leases().empty();
+}
+
+bool NodeDaemon::IsIdle(Clock::time_point now) {
+  const bool is_busy =
+      !clients_.empty() || !leases_.leases().empty() ||
+      std::ranges::any_of(pools_, [](const auto& pool) { return !pool.second->shares().empty(); });
+  if (is_busy) busy_at_ = now;
+  if (ending_ && leases_.leases().empty()) return true;
+  return options_.idle_exit.count() != 0 && now - busy_at_ >= options_.idle_exit;
+}
+
+void NodeDaemon::Accept(Clock::time_point now) {
+  for (;;) {
+    FileDescriptor fd(accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!fd.valid()) return;
+    ucred peer{};
+    socklen_t length = sizeof peer;
+    if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) continue;
+    if (!socket_.is_system() && peer.uid != geteuid() && peer.uid != 0) continue;
+    const auto of_user = std::ranges::count_if(
+        clients_, [&](const ClientPointer& client) { return client->peer.uid == peer.uid; });
+    const bool is_too_many = clients_.size() >= kMostNodeClients ||
+                             (peer.uid != 0 && static_cast<size_t>(of_user) >= kMostClientsOfUser);
+    const auto client = std::make_shared<Client>(Client{.channel = WorkerChannel(std::move(fd)),
+                                                        .peer = peer,
+                                                        .process = {},
+                                                        .deadline = now + kRequestTimeout});
+    if (is_too_many) {
+      client->channel.Send(Failure(
+          Error(ErrorKind::kSystem, "firnd has too many clients", "Try again in a moment.")));
+      continue;
+    }
+    client->process = OpenPeer(client->channel.fd(), peer.pid);
+    clients_.push_back(client);
+  }
+}
+
+void NodeDaemon::HandleClient(const ClientPointer& client, Clock::time_point now) {
+  while (!client->is_waiting && !client->gone) {
+    std::optional<WorkerChannel::Message> message = client->channel.Receive();
+    if (!message) break;
+    client->deadline = now + kRequestTimeout;
+    Answer(client, *message);
+  }
+  // Nobody has to wait for a client that says nothing.
+  if (client->channel.ended() || (!client->is_waiting && client->deadline <= now)) {
+    client->gone = true;
+  }
+}
+
+void NodeDaemon::Answer(const ClientPointer& client, WorkerChannel::Message& message) {
+  try {
+    if (const std::optional<json> answer = Do(client, message)) client->channel.Send(*answer);
+  } catch (const Error& error) {
+    client->channel.Send(Failure(error));
+  } catch (const std::exception& error) {
+    client->channel.Send(Failure(Error(ErrorKind::kUsage, error.what())));
+  }
+}
+
+std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::Message& message) {
+  const std::string op = message.body.value("op", std::string());
+  if (op == "attach") {
+    Attach(client, message);
+    return std::nullopt;
+  }
+  if (op == "placed" && client->unplaced) {
+    Lease lease = std::move(*client->unplaced);
+    client->unplaced.reset();
+    lease.mount_id = message.body.at("mount_id").get<uint64_t>();
+    leases_.Add(std::move(lease));
+    return json{{"ok", true}};
+  }
+  if (op == "detach") {
+    const std::string name = message.body.value("lease", std::string());
+    return json{{"ok", true}, {"ended", leases_.EndName(name, client->peer.uid).size()}};
+  }
+  if (op == "status") return json{{"ok", true}, {"daemon", Status(client->peer.uid)}};
+  if (op == "upgrade") {
+    if (client->peer.uid != 0 && client->peer.uid != geteuid()) {
+      throw Error(ErrorKind::kUsage, "only root may upgrade this firnd");
+    }
+    for (const auto& [domain, pool] : pools_) pool->Upgrade();
+    return json{{"ok", true}, {"workers", pools_.size()}};
+  }
+  throw Error(ErrorKind::kUsage,
+              "expected attach, placed, detach, status or upgrade, found '" + op + "'",
+              "Check that firn and firnd are of the same version ('firnd --version').");
+}
+
+Pool& NodeDaemon::PoolOf(uid_t domain) {
+  std::unique_ptr<Pool>& pool = pools_[domain];
+  if (pool == nullptr) {
+    try {
+      pool = std::make_unique<Pool>(PoolSettings{.domain = domain,
+                                                 .directory = socket_.directory(),
+                                                 .threads = options_.threads,
+                                                 .cache_bytes = options_.cache_bytes});
+    } catch (const Error&) {
+      pools_.erase(domain);
+      throw;
+    }
+  }
+  return *pool;
+}
+
+void NodeDaemon::CheckShareLimit(uid_t user) const {
+  if (user == 0) return;
+  std::vector<ShareNumber> held;
+  for (const Lease& lease : leases_.leases()) {
+    if (lease.holder == user) held.push_back(lease.share);
+  }
+  std::ranges::sort(held);
+  const auto repeated = std::ranges::unique(held);
+  held.erase(repeated.begin(), repeated.end());
+  if (held.size() < kMostSharesOfUser) return;
+  throw Error(ErrorKind::kSystem,
+              "uid " + std::to_string(user) + " has " + std::to_string(held.size()) +
+                  " images attached, as many as a user may",
+              "Detach some, or use --no-daemon.");
+}
+
+void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
+  ShownImage image = TakeShownImage(message);
+  Lease lease;
+  lease.kind = LeaseKindFrom(message.body.value("lease", std::string("process")));
+  lease.holder = client->peer.uid;
+  lease.pid = client->peer.pid;
+  lease.name = message.body.value("name", std::string());
+  if (ending_) throw Error(ErrorKind::kSystem, "firnd is ending", "Use --no-daemon meanwhile.");
+  CheckShareLimit(client->peer.uid);
+  const bool with_view = message.body.value("view", true);
+  Pool& pool = PoolOf(image.status.st_uid);
+  client->is_waiting = true;
+  auto shared_lease = std::make_shared<Lease>(std::move(lease));
+  pool.Attach(
+      std::move(image), ShareNumber{++last_share_},
+      [this, client, &pool, shared_lease, with_view](const Share* share, std::exception_ptr error) {
+        if (error) {
+          FinishWithError(client, error);
+        } else {
+          GiveView(client, pool, *share, std::move(*shared_lease), with_view);
+        }
+      });
+}
+
+void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& share, Lease lease,
+                          bool with_view) {
+  lease.share = share.number;
+  unused_since_.erase(share.number);
+  json answer = {{"ok", true},
+                 {"slot", ToInt(share.slot)},
+                 {"id", share.facts.id},
+                 {"name", share.facts.name},
+                 {"prefix", share.facts.prefix},
+                 {"foreign", share.facts.foreign},
+                 {"pid", getpid()},
+                 {"user_namespace", with_view && InUserNamespace()}};
+  try {
+    if (lease.kind == LeaseKind::kProcess) {
+      lease.process = FileDescriptor(fcntl(client->process.get(), F_DUPFD_CLOEXEC, 0));
+    }
+    if (lease.kind == LeaseKind::kMount) {
+      client->unplaced = std::move(lease);
+    } else {
+      leases_.Add(std::move(lease));
+    }
+  } catch (const Error&) {
+    FinishWithError(client, std::current_exception());
+    return;
+  }
+  if (!with_view) {
+    Finish(client, answer);
+    return;
+  }
+  pool.CloneView(share, [this, client, answer](FileDescriptor view, std::exception_ptr error) {
+    if (error) {
+      FinishWithError(client, error);
+      return;
+    }
+    std::vector<int> fds = {view.get()};
+    FileDescriptor user_namespace;
+    if (InUserNamespace()) {
+      user_namespace = OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem);
+      fds.push_back(user_namespace.get());
+    }
+    Finish(client, answer, fds);
+  });
+}
+
+void NodeDaemon::Finish(const ClientPointer& client, const json& answer,
+                        const std::vector<int>& fds) {
+  client->is_waiting = false;
+  client->deadline = Clock::now() + kRequestTimeout;
+  if (!client->channel.Send(answer, fds)) client->gone = true;
+}
+
+void NodeDaemon::FinishWithError(const ClientPointer& client, const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const Error& carried) {
+    Finish(client, Failure(carried));
+  } catch (const std::exception& other) {
+    Finish(client, Failure(Error(ErrorKind::kInternal, other.what())));
+  }
+}
+
+bool NodeDaemon::IsUsed(ShareNumber share) const {
+  return leases_.HasLeases(share) ||
+         std::ranges::any_of(clients_, [&](const ClientPointer& client) {
+           return client->unplaced && client->unplaced->share == share;
+         });
+}
+
+void NodeDaemon::EndLeases(Clock::time_point, const std::vector<pollfd>& set) {
+  leases_.EndProcesses(set);
+  const bool is_table_changed = set[2].revents != 0;
+  if (is_table_changed && leases_.HasMounts()) leases_.EndMounts(ReadMountTable());
+}
+
+// The last lease gone, an image lingers; then it is detached.
+void NodeDaemon::DetachUnused(Clock::time_point now) {
+  for (const auto& [domain, pool] : pools_) {
+    std::vector<ShareNumber> over;
+    for (const auto& [number, share] : pool->shares()) {
+      if (share.stage != Share::Stage::kReady || IsUsed(number)) {
+        unused_since_.erase(number);
+        continue;
+      }
+      const auto since = unused_since_.try_emplace(number, now).first->second;
+      if (now - since >= options_.linger) over.push_back(number);
+    }
+    for (const ShareNumber number : over) {
+      unused_since_.erase(number);
+      pool->Detach(number);
+    }
+  }
+}
+
+json NodeDaemon::Status(uid_t caller) const {
+  const bool sees_all = caller == 0 || (!socket_.is_system() && caller == geteuid());
+  json pools = json::array();
+  for (const auto& [domain, pool] : pools_) {
+    json images = json::array();
+    for (const auto& [number, share] : pool->shares()) {
+      json leases = json::array();
+      for (const Lease& lease : leases_.leases()) {
+        if (lease.share == number && (sees_all || lease.holder == caller)) {
+          leases.push_back(StatusOfLease(lease));
+        }
+      }
+      if (!sees_all && leases.empty()) continue;
+      json image = pool->StatusOf(share);
+      image["leases"] = std::move(leases);
+      images.push_back(std::move(image));
+    }
+    if (!sees_all && images.empty()) continue;
+    json status = pool->Status();
+    status["images"] = std::move(images);
+    pools.push_back(std::move(status));
+  }
+  return {{"pid", getpid()},
+          {"uid", geteuid()},
+          {"version", FIRN_VERSION},
+          {"socket", socket_.path()},
+          {"system", socket_.is_system()},
+          {"linger", options_.linger.count()},
+          {"pools", std::move(pools)}};
+}
+
+}  // namespace firn

@@ -1,0 +1,97 @@
+#ifndef FIRN_MOUNTD_NODE_DAEMON_H_
+#define FIRN_MOUNTD_NODE_DAEMON_H_
+
+#include <sys/socket.h>
+
+#include <chrono>
+#include <list>
+#include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mountd/lease_table.h"
+#include "mountd/node_socket.h"
+#include "mountd/pool.h"
+#include "mountd/service_loop.h"
+#include "mountd/worker_channel.h"
+
+namespace firn {
+
+struct NodeOptions {
+  unsigned threads = 2;               // of each pool's worker
+  size_t cache_bytes = 0;             // of each pool's worker
+  std::chrono::seconds linger{60};    // an image stays attached so long after its last lease
+  std::chrono::seconds idle_exit{0};  // end after so long without image and client; 0: never
+};
+
+// The keeper of a node: clients, leases, and a pool for each owner of images. The root's serves
+// every user, another's that user alone. To be used by one thread.
+class NodeDaemon {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Takes the socket. Throws kSystem, also where another firnd has it.
+  explicit NodeDaemon(const NodeOptions& options);
+  ~NodeDaemon();
+  NodeDaemon(const NodeDaemon&) = delete;
+  NodeDaemon& operator=(const NodeDaemon&) = delete;
+
+  const std::string& socket_path() const { return socket_.path(); }
+
+  // Returns after the second SIGTERM, SIGINT or SIGHUP, or the first one when nobody has a lease,
+  // or when it was idle for long enough.
+  void Run(const SignalSource& signals);
+
+ private:
+  struct Client {
+    WorkerChannel channel;
+    ucred peer{};
+    FileDescriptor process;
+    Clock::time_point deadline;
+    bool is_waiting = false;          // for its answer
+    std::optional<Lease> unplaced{};  // of a view that it was given
+    bool gone = false;
+  };
+  using ClientPointer = std::shared_ptr<Client>;
+
+  void Accept(Clock::time_point now);
+  void HandleClient(const ClientPointer& client, Clock::time_point now);
+  // The dispatcher of requests: what fails is the answer. Nothing where the answer comes later.
+  void Answer(const ClientPointer& client, WorkerChannel::Message& message);
+  std::optional<nlohmann::json> Do(const ClientPointer& client, WorkerChannel::Message& message);
+  void Attach(const ClientPointer& client, WorkerChannel::Message& message);
+  void GiveView(const ClientPointer& client, Pool& pool, const Share& share, Lease lease,
+                bool with_view);
+  void Finish(const ClientPointer& client, const nlohmann::json& answer,
+              const std::vector<int>& fds = {});
+  void FinishWithError(const ClientPointer& client, const std::exception_ptr& error);
+  nlohmann::json Status(uid_t caller) const;
+
+  Pool& PoolOf(uid_t domain);
+  void CheckShareLimit(uid_t user) const;
+  bool IsUsed(ShareNumber share) const;
+  void EndLeases(Clock::time_point now, const std::vector<pollfd>& set);
+  void DetachUnused(Clock::time_point now);
+  bool IsIdle(Clock::time_point now);
+  bool HandleSignals(const SignalSource& signals);
+  int PollTimeout(Clock::time_point now) const;
+
+  const NodeOptions options_;
+  const NodeSocket socket_;
+  std::list<ClientPointer> clients_;
+  LeaseTable leases_;
+  FileDescriptor mount_table_;  // polled for changes
+  std::map<uid_t, std::unique_ptr<Pool>> pools_;
+  uint64_t last_share_ = 0;
+  std::map<ShareNumber, Clock::time_point> unused_since_;
+  Clock::time_point busy_at_ = Clock::now();
+  bool ending_ = false;
+  unsigned signals_ = 0;
+};
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_NODE_DAEMON_H_

@@ -1,0 +1,29 @@
+#ifndef FIRN_MOUNTD_NODE_PROTOCOL_H_
+#define FIRN_MOUNTD_NODE_PROTOCOL_H_
+
+#include <string>
+
+// What clients and the firnd of a node say to each other: messages of a WorkerChannel, over the
+// socket kNodeSocket in the runtime directory. Each request is answered with {"ok": true, …} or
+// {"error": …}; a client may send the next one only then.
+//
+//   {"op": "attach", "path": S, "foreign": B, "prefetch": B, "view": B,
+//    "lease": "process" | "mount" | "name", "name": S}
+//       with the image, open for reading. Answered with "slot", "id", "name" and "prefix" of the
+//       image, and where "view" is true with a detached mount of it and, where "user_namespace"
+//       is true, with the user namespace in which it can be placed. A lease of kind "mount" lasts
+//       as long as the connection until it is "placed"; "name" is its mount point.
+//   {"op": "placed", "mount_id": N}      the view just given has been mounted
+//   {"op": "detach", "lease": S}         ends the leases of that name
+//   {"op": "status"}                     answered with "daemon": what the caller may see
+//   {"op": "upgrade"}                    workers are replaced by the program as it is on disk
+namespace firn {
+
+inline constexpr char kNodeSocket[] = "firnd.sock";
+inline constexpr char kNodeLock[] = "firnd.lock";
+// Of a system's firnd.
+inline constexpr char kSystemDirectory[] = "/run/firn";
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_NODE_PROTOCOL_H_

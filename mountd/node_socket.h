@@ -1,0 +1,45 @@
+#ifndef FIRN_MOUNTD_NODE_SOCKET_H_
+#define FIRN_MOUNTD_NODE_SOCKET_H_
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "format/file.h"
+#include "mountd/runtime_directory.h"
+
+namespace firn {
+
+// The socket of a node's firnd, which listens. One process has it: a lock beside it, which goes
+// with the process, tells a stale socket from one in use.
+class NodeSocket {
+ public:
+  // In the caller's runtime directory; root's lets every user connect. Throws kSystem, also where
+  // another firnd has the lock.
+  NodeSocket();
+  // Removes the socket.
+  ~NodeSocket();
+  NodeSocket(const NodeSocket&) = delete;
+  NodeSocket& operator=(const NodeSocket&) = delete;
+
+  int fd() const { return listener_.get(); }
+  const std::string& path() const { return path_; }
+  const std::string& directory() const { return directory_.path(); }
+  // Is it root's, for every user?
+  bool is_system() const { return is_system_; }
+
+ private:
+  RuntimeDirectory directory_;
+  const bool is_system_;
+  std::string path_;
+  FileDescriptor lock_;
+  FileDescriptor listener_;
+};
+
+// Connects to the firnd of the node: root's where there is one, else the caller's own. An invalid
+// descriptor where there is none.
+FileDescriptor ConnectToNode();
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_NODE_SOCKET_H_

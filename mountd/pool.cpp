@@ -1,0 +1,243 @@
+#include "mountd/pool.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "mountd/fuse_mount.h"
+#include "mountd/log.h"
+
+namespace firn {
+namespace {
+
+using nlohmann::json;
+
+bool IsSameTime(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+// The same file, not written to since.
+bool IsSameFile(const struct stat& a, const struct stat& b) {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size &&
+         IsSameTime(a.st_mtim, b.st_mtim) && IsSameTime(a.st_ctim, b.st_ctim);
+}
+
+// May nobody but the owner of the domain change the file's bytes?
+bool IsOwnersAlone(const ShownImage& image) {
+  struct statfs system {};
+  return (image.status.st_mode & (S_IWGRP | S_IWOTH)) == 0 &&
+         fstatfs(image.file.get(), &system) == 0 && system.f_type != FUSE_SUPER_MAGIC;
+}
+
+}  // namespace
+
+Pool::Pool(PoolSettings settings)
+    : settings_(std::move(settings)),
+      worker_({.threads = settings_.threads, .cache_bytes = settings_.cache_bytes, .record = {}},
+              prefetch_.shared_state()),
+      views_(settings_.directory) {
+  worker_.Start();
+  FileDescriptor fuse = OpenFuseDevice();
+  views_.MountPool(fuse, "firn-pool-" + std::to_string(settings_.domain));
+  worker_.Serve(std::move(fuse), RootLayout::kSlots);
+  views_.RaisePoolReadAhead();
+}
+
+Pool::~Pool() { prefetch_.Stop(); }
+
+Share* Pool::FindShown(const struct stat& file, bool foreign) {
+  for (auto& [number, share] : shares_) {
+    if (share.stage == Share::Stage::kDetaching || share.image.foreign != foreign) continue;
+    const auto is_same = [&](const struct stat& other) { return IsSameFile(file, other); };
+    if (is_same(share.image.status) || std::ranges::any_of(share.copies, is_same)) return &share;
+  }
+  return nullptr;
+}
+
+// Another share that is ready and has the same image id.
+Share* Pool::FindEqual(const Share& share) {
+  for (auto& [number, other] : shares_) {
+    if (other.stage == Share::Stage::kReady && !share.facts.id.empty() &&
+        other.facts.id == share.facts.id) {
+      return &other;
+    }
+  }
+  return nullptr;
+}
+
+void Pool::Attach(ShownImage image, ShareNumber number, Share::Waiter waiter) {
+  if (Share* const share = FindShown(image.status, image.foreign)) {
+    share->stage == Share::Stage::kReady ? waiter(share, nullptr)
+                                         : share->waiting.push_back(std::move(waiter));
+    return;
+  }
+  const SlotNumber slot{++last_slot_};
+  Share& share = shares_[number];
+  share.number = number;
+  share.slot = slot;
+  share.image = std::move(image);
+  share.waiting.push_back(std::move(waiter));
+  worker_.Attach(
+      {.slot = slot,
+       .file = FileDescriptor(fcntl(share.image.file.get(), F_DUPFD_CLOEXEC, 0)),
+       .path = share.image.path,
+       .foreign = share.image.foreign,
+       .drop_stored = true},
+      [this, number](const ImageFacts& facts) { TakeOpened(number, facts); },
+      [this, number](const Error& error) { Fail(number, std::make_exception_ptr(error)); });
+}
+
+void Pool::TakeOpened(ShareNumber number, const ImageFacts& facts) {
+  Share& share = shares_.at(number);
+  share.facts = facts;
+  if (Share* const equal = FindEqual(share)) {
+    equal->copies.push_back(share.image.status);
+    const std::vector<Share::Waiter> waiting = std::exchange(share.waiting, {});
+    Detach(number);
+    for (const Share::Waiter& waiter : waiting) waiter(equal, nullptr);
+    return;
+  }
+  views_.MakeView(share.slot, share.image.path,
+                  [this, number](FileDescriptor pusher_root, std::exception_ptr error) {
+                    TakeView(number, std::move(pusher_root), error);
+                  });
+}
+
+void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::exception_ptr error) {
+  const auto found = shares_.find(number);
+  if (found == shares_.end()) return;
+  if (error) {
+    Fail(number, error);
+    return;
+  }
+  Share& share = found->second;
+  share.stage = Share::Stage::kReady;
+  LogInfo("attached {} as slot {} of the images of uid {}", share.image.path, ToInt(share.slot),
+          settings_.domain);
+  if (share.image.prefetch && share.facts.has_profile) {
+    share.pusher_root = std::move(pusher_root);
+    to_prefetch_.push_back(number);
+    StartNextPrefetch();
+  }
+  if (!share.facts.foreign && IsOwnersAlone(share.image)) {
+    worker_.Prove(share.slot, [this, number](bool is_right) {
+      if (const auto proved = shares_.find(number); proved != shares_.end()) {
+        proved->second.proved = is_right;
+      }
+    });
+  }
+  for (const Share::Waiter& waiter : std::exchange(share.waiting, {})) waiter(&share, nullptr);
+}
+
+void Pool::Fail(ShareNumber number, std::exception_ptr error) {
+  const auto found = shares_.find(number);
+  if (found == shares_.end()) return;
+  const std::vector<Share::Waiter> waiting = std::exchange(found->second.waiting, {});
+  // What the worker could not open it does not have.
+  if (found->second.facts.id.empty() && !found->second.facts.foreign) {
+    shares_.erase(found);
+  } else {
+    Detach(number);
+  }
+  for (const Share::Waiter& waiter : waiting) waiter(nullptr, error);
+}
+
+void Pool::CloneView(const Share& share, ViewMaker::Done done) {
+  views_.CloneView(share.slot, std::move(done));
+}
+
+void Pool::Detach(ShareNumber number) {
+  Share& share = shares_.at(number);
+  if (share.stage == Share::Stage::kDetaching) return;
+  share.stage = Share::Stage::kDetaching;
+  std::erase(to_prefetch_, number);
+  share.pusher_root.Close();
+  if (prefetching_ == number) {
+    prefetch_.Stop();
+    prefetching_.reset();
+    StartNextPrefetch();
+  }
+  views_.DropView(share.slot, [this, number](FileDescriptor, std::exception_ptr) {
+    const auto found = shares_.find(number);
+    if (found == shares_.end()) return;
+    LogInfo("detaching {}", found->second.image.path);
+    worker_.Detach(found->second.slot, [this, number] {
+      shares_.erase(number);
+      prefetched_.erase(number);
+    });
+  });
+}
+
+void Pool::StartNextPrefetch() {
+  if (prefetching_ || to_prefetch_.empty()) return;
+  Share& share = shares_.at(to_prefetch_.front());
+  prefetching_ = to_prefetch_.front();
+  to_prefetch_.pop_front();
+  prefetch_.Reset();
+  prefetch_.Start(share.image.file.get(),
+                  {.root = std::move(share.pusher_root), .user_namespace = {}},
+                  std::max(1u, settings_.threads / 2));
+}
+
+void Pool::AppendPollSet(std::vector<pollfd>& set) const {
+  worker_.AppendPollSet(set);
+  set.push_back({views_.done_fd(), POLLIN, 0});
+  set.push_back({prefetch_.ended_fd(), POLLIN, 0});
+}
+
+void Pool::Handle(Clock::time_point now) {
+  worker_.Handle(now);
+  views_.Deliver();
+  if (prefetching_ && prefetch_.HasEnded()) {
+    prefetch_.Reap();
+    prefetched_[*prefetching_] = PrefetchStatusOf(prefetch_.state());
+    prefetching_.reset();
+    StartNextPrefetch();
+  }
+}
+
+json Pool::Status() const {
+  const SessionState& state = worker_.state();
+  return {{"domain", settings_.domain},
+          {"worker", worker_.pid()},
+          {"restarts", worker_.restarts()},
+          {"requests", state.requests.Snapshot()},
+          {"requests_total", state.requests.Total()},
+          {"cache",
+           {{"hits", state.cache.hits.load()},
+            {"bytes", state.cache.bytes.load()},
+            {"capacity", settings_.cache_bytes}}},
+          {"bytes_read", state.bytes_read.load()},
+          {"errors",
+           {{"damaged", state.errors.damaged.load()},
+            {"memory", state.errors.memory.load()},
+            {"poisoned", state.errors.poisoned.load()},
+            {"other", state.errors.other.load()}}}};
+}
+
+json Pool::StatusOf(const Share& share) const {
+  constexpr const char* kStages[] = {"opening", "attached", "detaching"};
+  PrefetchStatus prefetch;
+  if (prefetching_ == share.number) prefetch = PrefetchStatusOf(prefetch_.state());
+  if (const auto found = prefetched_.find(share.number); found != prefetched_.end()) {
+    prefetch = found->second;
+  }
+  return {
+      {"slot", ToInt(share.slot)},
+      {"stage", kStages[static_cast<size_t>(share.stage)]},
+      {"image", share.image.path},
+      {"foreign", share.facts.foreign},
+      {"id", share.facts.id},
+      {"name", share.facts.name},
+      {"prefix", share.facts.prefix},
+      {"shares_pages", share.proved},
+      {"lookups", worker_.state().lookups[ToInt(share.slot) % kMostSlots].load()},
+      {"age", std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - share.since).count()},
+      {"prefetch", ToJson(prefetch)}};
+}
+
+}  // namespace firn

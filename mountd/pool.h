@@ -1,0 +1,110 @@
+#ifndef FIRN_MOUNTD_POOL_H_
+#define FIRN_MOUNTD_POOL_H_
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "mountd/lease_table.h"
+#include "mountd/prefetch.h"
+#include "mountd/prefetch_status.h"
+#include "mountd/supervised_worker.h"
+#include "mountd/view_maker.h"
+
+namespace firn {
+
+struct PoolSettings {
+  uid_t domain = 0;       // the owner of its images
+  std::string directory;  // where its mount namespace hides its mounts
+  unsigned threads = 2;
+  size_t cache_bytes = 0;
+};
+
+// An image file that a client showed.
+struct ShownImage {
+  FileDescriptor file;
+  struct stat status {};
+  std::string path;  // as the client says, for messages
+  bool foreign = false;
+  bool prefetch = true;
+};
+
+// An image that is attached to a pool.
+struct Share {
+  enum class Stage { kOpening, kReady, kDetaching };
+  // Called once, with an error where the image cannot be had.
+  using Waiter = std::function<void(const Share* share, std::exception_ptr error)>;
+
+  ShareNumber number{};
+  SlotNumber slot{};
+  Stage stage = Stage::kOpening;
+  ShownImage image;
+  ImageFacts facts;
+  std::vector<struct stat> copies;  // other files with the same id that were shown
+  std::vector<Waiter> waiting;
+  bool proved = false;
+  FileDescriptor pusher_root;  // until the prefetch has begun
+  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+};
+
+// The keeper's side of a trust domain: one FUSE superblock, one worker, and the images that are
+// attached. To be used by one thread, with a loop around poll(2).
+class Pool {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // Mounts and has it served. Throws kSystem or kNoReply.
+  explicit Pool(PoolSettings settings);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  // Attaches the image, once however often it is shown. `number` is for a share that is new.
+  // `waiter` is called when it is ready, now or later.
+  void Attach(ShownImage image, ShareNumber number, Share::Waiter waiter);
+  // A detached mount of a share that is ready.
+  void CloneView(const Share& share, ViewMaker::Done done);
+  // Shows it no longer; it goes when its last user is gone.
+  void Detach(ShareNumber number);
+  void Upgrade() { worker_.Upgrade(); }
+
+  void AppendPollSet(std::vector<pollfd>& set) const;
+  int PollTimeout(Clock::time_point now) const { return worker_.PollTimeout(now); }
+  void Handle(Clock::time_point now);
+
+  const PoolSettings& settings() const { return settings_; }
+  const std::map<ShareNumber, Share>& shares() const { return shares_; }
+  // Of the pool, without its shares.
+  nlohmann::json Status() const;
+  nlohmann::json StatusOf(const Share& share) const;
+
+ private:
+  Share* FindShown(const struct stat& file, bool foreign);
+  Share* FindEqual(const Share& share);
+  void TakeOpened(ShareNumber number, const ImageFacts& facts);
+  void TakeView(ShareNumber number, FileDescriptor pusher_root, std::exception_ptr error);
+  void Fail(ShareNumber number, std::exception_ptr error);
+  void StartNextPrefetch();
+
+  const PoolSettings settings_;
+  Prefetch prefetch_;
+  std::deque<ShareNumber> to_prefetch_;
+  std::optional<ShareNumber> prefetching_;
+  std::map<ShareNumber, PrefetchStatus> prefetched_;
+  SupervisedWorker worker_;
+  std::map<ShareNumber, Share> shares_;
+  uint32_t last_slot_ = 0;
+  ViewMaker views_;  // goes before the worker, whom its thread may wait for
+};
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_POOL_H_

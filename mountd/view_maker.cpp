@@ -1,0 +1,139 @@
+#include "mountd/view_maker.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "format/error.h"
+#include "mountd/fuse_mount.h"
+#include "mountd/view.h"
+
+namespace firn {
+namespace {
+
+void MakePoolDirectory(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) == 0) return;
+  throw SystemError(ErrorKind::kSystem, errno, "cannot make a directory").WithPath(path);
+}
+
+FileDescriptor CloneTree(const std::string& path) {
+  FileDescriptor clone(
+      open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | static_cast<unsigned>(O_CLOEXEC)));
+  if (clone.valid()) return clone;
+  throw SystemError(ErrorKind::kSystem, errno, "cannot clone a mount",
+                    "It takes Linux 5.2 or later; --no-daemon does without.")
+      .WithPath(path);
+}
+
+}  // namespace
+
+ViewMaker::ViewMaker(const std::string& directory)
+    : directory_(directory), done_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  mounts_.Run([this] {
+    if (mount("firn", directory_.c_str(), "ramfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") !=
+        0) {
+      throw SystemError(ErrorKind::kSystem, errno, "cannot mount a ramfs for the pool")
+          .WithPath(directory_);
+    }
+    for (const char* name : {"/fuse", "/scratch", "/views"}) MakePoolDirectory(directory_ + name);
+  });
+  thread_ = std::thread([this] { Work(); });
+}
+
+ViewMaker::~ViewMaker() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void ViewMaker::MountPool(const FileDescriptor& fuse, const std::string& source) {
+  mounts_.Run([&] { MountFuse(fuse.get(), directory_ + "/fuse", {.source = source}); });
+}
+
+void ViewMaker::RaisePoolReadAhead() {
+  mounts_.Run([this] { RaiseReadAhead(directory_ + "/fuse"); });
+}
+
+std::string ViewMaker::ViewPath(SlotNumber slot) const {
+  return directory_ + "/views/" + SlotName(slot);
+}
+
+void ViewMaker::MakeView(SlotNumber slot, const std::string& image, Done done) {
+  Post(
+      [this, slot, image] {
+        const std::string fuse = directory_ + "/fuse";
+        const FileDescriptor view = MakeOverlayView(
+            fuse, directory_ + "/scratch",
+            {.image = image, .user_namespace = InUserNamespace(), .slot = SlotName(slot)});
+        MakePoolDirectory(ViewPath(slot));
+        MoveView(view, OpenFile(ViewPath(slot), O_PATH | O_DIRECTORY, ErrorKind::kSystem),
+                 ViewPath(slot));
+        return CloneTree(fuse + "/" + SlotName(slot));
+      },
+      std::move(done));
+}
+
+void ViewMaker::CloneView(SlotNumber slot, Done done) {
+  Post([this, slot] { return CloneTree(ViewPath(slot)); }, std::move(done));
+}
+
+void ViewMaker::DropView(SlotNumber slot, Done done) {
+  Post(
+      [this, slot] {
+        umount2(ViewPath(slot).c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+        rmdir(ViewPath(slot).c_str());
+        return FileDescriptor();
+      },
+      std::move(done));
+}
+
+void ViewMaker::Post(std::function<FileDescriptor()> work, Done done) {
+  {
+    const std::lock_guard lock(mutex_);
+    tasks_.push_back({std::move(work), std::move(done)});
+  }
+  changed_.notify_all();
+}
+
+void ViewMaker::Work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [this] { return ending_ || !tasks_.empty(); });
+    if (ending_) return;
+    Task task = std::move(tasks_.front());
+    tasks_.pop_front();
+    lock.unlock();
+    Result result{std::move(task.done), FileDescriptor(), nullptr};
+    try {
+      mounts_.Run([&] { result.view = task.work(); });
+    } catch (const std::exception&) {
+      result.error = std::current_exception();  // for Deliver()
+    }
+    lock.lock();
+    results_.push_back(std::move(result));
+    const uint64_t one = 1;
+    // It cannot fail but by 2^64 results that nobody took.
+    [[maybe_unused]] const ssize_t written = write(done_fd_.get(), &one, sizeof one);
+  }
+}
+
+void ViewMaker::Deliver() {
+  uint64_t count = 0;
+  if (read(done_fd_.get(), &count, sizeof count) < 0) return;
+  std::vector<Result> results;
+  {
+    const std::lock_guard lock(mutex_);
+    results.swap(results_);
+  }
+  for (Result& result : results) result.done(std::move(result.view), result.error);
+}
+
+}  // namespace firn

@@ -1,0 +1,78 @@
+#ifndef FIRN_MOUNTD_VIEW_MAKER_H_
+#define FIRN_MOUNTD_VIEW_MAKER_H_
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "format/file.h"
+#include "mountd/private_mounts.h"
+#include "mountd/tree.h"
+
+namespace firn {
+
+// A mount namespace with the FUSE mount of a pool and the views of its slots, which no path outside
+// leads to, and a thread that makes views there: it looks at the FUSE mount, so it may have to wait
+// for the worker, which the keeper must never do. To be used by one thread.
+class ViewMaker {
+ public:
+  // Called by Deliver(), with an exception where it failed.
+  using Done = std::function<void(FileDescriptor view, std::exception_ptr error)>;
+
+  // `directory` is any directory; in the namespace its contents are covered. Throws kSystem.
+  explicit ViewMaker(const std::string& directory);
+  // Waits for what is under way; its mounts go, but for clones that somebody holds.
+  ~ViewMaker();
+  ViewMaker(const ViewMaker&) = delete;
+  ViewMaker& operator=(const ViewMaker&) = delete;
+
+  // Mounts the pool's FUSE file system, to be served from now on. Throws kSystem.
+  void MountPool(const FileDescriptor& fuse, const std::string& source);
+  // What RaiseReadAhead() does, once it is served.
+  void RaisePoolReadAhead();
+
+  // Makes the overlay view of a slot, to stay in the namespace until DropView(); gives a detached
+  // mount of the slot without overlay, for a pusher.
+  void MakeView(SlotNumber slot, const std::string& image, Done done);
+  // A detached mount of the slot's view, for a client.
+  void CloneView(SlotNumber slot, Done done);
+  void DropView(SlotNumber slot, Done done);
+
+  // For poll(2): readable when something is done. Then Deliver() calls back.
+  int done_fd() const { return done_fd_.get(); }
+  void Deliver();
+
+ private:
+  struct Task {
+    std::function<FileDescriptor()> work;
+    Done done;
+  };
+  struct Result {
+    Done done;
+    FileDescriptor view;
+    std::exception_ptr error;
+  };
+
+  void Post(std::function<FileDescriptor()> work, Done done);
+  void Work();
+  std::string ViewPath(SlotNumber slot) const;
+
+  const std::string directory_;
+  FileDescriptor done_fd_;
+  PrivateMounts mounts_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Task> tasks_;
+  std::vector<Result> results_;
+  bool ending_ = false;
+  std::thread thread_;
+};
+
+}  // namespace firn
+
+#endif  // FIRN_MOUNTD_VIEW_MAKER_H_
