@@ -130,6 +130,7 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddRunCommand(app, line.command, exit_code);
   AddProfileCommand(app, line.command, exit_code);
   AddStatusCommand(app, exit_code);
+  AddLogCommand(app, exit_code);
   AddInspectCommand(app, exit_code);
   AddOptimizeCommand(app, exit_code);
   AddVerifyCommand(app, exit_code);

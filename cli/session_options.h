@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "mountd/launch.h"
@@ -12,17 +13,18 @@ namespace firn {
 // How an image is to be served, as the user says it.
 struct SessionOptions {
   bool foreign = false;
-  std::string view = "auto";
+  std::string config;
+  std::string view;
   size_t cache_size = 0;
   unsigned threads = 0;
   std::string log_file;
-  bool no_prefetch = false;
+  std::optional<bool> prefetch;
 
   LaunchOptions ToLaunchOptions() const;
 };
 
-// Adds --foreign, --view, --cache-size, --threads, --no-prefetch and --log-file. `options` outlives
-// `app`.
+// Adds --config, --foreign, --view, --cache-size, --threads, --prefetch, --no-prefetch and
+// --log-file. What is not given is as firnd's configuration has it. `options` outlives `app`.
 void AddSessionOptions(CLI::App& app, SessionOptions& options);
 
 }  // namespace firn

@@ -14,6 +14,7 @@
 
 #include "mountd/attachment.h"
 #include "mountd/background.h"
+#include "mountd/fuse_mount.h"
 #include "mountd/log.h"
 #include "mountd/mount_point.h"
 #include "mountd/readiness.h"
@@ -59,11 +60,12 @@ void RequireRegularFile(const FileDescriptor& image, const std::string& path) {
 
 std::unique_ptr<Attachment> Attach(const DaemonOptions& options, const std::string& target,
                                    SupervisedWorker& worker) {
-  const AttachOptions attach{.image = options.image,
-                             .view = options.view,
-                             .start = [&](FileDescriptor fuse, RootLayout layout) {
-                               worker.Serve(std::move(fuse), layout);
-                             }};
+  const AttachOptions attach{
+      .image = options.image,
+      .view = options.view,
+      .start = [&](FileDescriptor fuse,
+                   RootLayout layout) { worker.Serve(std::move(fuse), layout); },
+      .selinux_context = PermittedContext(options.selinux_context)};
   if (options.fuse_fd < 0) return Attachment::Mount(target, attach);
   return Attachment::Serve(FileDescriptor(options.fuse_fd),
                            {.root = FileDescriptor(options.root_fd),
@@ -86,6 +88,9 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
   const bool is_job = options.fuse_fd >= 0;
   const SignalSource signals;
   const std::string target = is_job ? options.mount_point : CheckMountPoint(options.mount_point);
+  if (!is_job && PermittedContext(options.selinux_context) != options.selinux_context) {
+    LogInfo("selinux_context is left out: it takes CAP_SYS_ADMIN outside of user namespaces");
+  }
   FileDescriptor image = TakeImage(options);
   RequireRegularFile(image, options.image);
   Prefetch prefetch;
@@ -95,6 +100,7 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
                            .drop_stored = !is_job,
                            .threads = options.threads != 0 ? options.threads : DefaultThreadCount(),
                            .cache_bytes = options.cache_bytes,
+                           .max_background = options.max_background,
                            .record = FileDescriptor(options.record_fd)},
                           prefetch.shared_state());
   worker.Open();
@@ -124,7 +130,8 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
 // What follows the fork. The error reaches whoever waits, else the log.
 int ServeAndReport(const DaemonOptions& options, ReadinessReport& report) {
   try {
-    StartLog(options.log_file, options.foreground);
+    StartLog(options.log, options.foreground);
+    SetLogContext({{"image", options.image}, {"mount_point", options.mount_point}});
     Serve(options, report);
     return 0;
   } catch (const Error& error) {
@@ -160,7 +167,7 @@ void CloseAtExec(const std::vector<int>& descriptors) {
 }
 
 DaemonOptions WithAbsolutePaths(DaemonOptions options) {
-  for (std::string* path : {&options.image, &options.mount_point, &options.log_file}) {
+  for (std::string* path : {&options.image, &options.mount_point, &options.log.file}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal().string();
   }
   return options;

@@ -105,11 +105,13 @@ SupervisedWorker::Process SupervisedWorker::Spawn(const std::string& program) co
 }
 
 void SupervisedWorker::SendStart(Process& process) {
+  PassLogLevel();
   std::vector<int> fds = {memory_->fd(), prefetch_.fd()};
   if (settings_.record.valid()) fds.push_back(settings_.record.get());
   process.channel.Send({{"op", "start"},
                         {"threads", settings_.threads},
                         {"cache_bytes", settings_.cache_bytes},
+                        {"max_background", settings_.max_background},
                         {"record", settings_.record.valid()}},
                        fds);
   process.channel.Send({{"op", "attach"},
@@ -130,7 +132,8 @@ bool SupervisedWorker::IsAnswer(const json& body) {
   if (level == body.end()) return true;
   if (level->is_number_integer()) {
     const int number = std::clamp(level->get<int>(), 0, static_cast<int>(LogLevel::kError));
-    LogLine(static_cast<LogLevel>(number), body.value("message", std::string()));
+    LogLine(static_cast<LogLevel>(number), body.value("message", std::string()),
+            LogFieldsFrom(body));
   }
   return false;
 }
@@ -209,7 +212,12 @@ int SupervisedWorker::PollTimeout(Clock::time_point now) const {
   return static_cast<int>(std::chrono::ceil<milliseconds>(next - now).count());
 }
 
+void SupervisedWorker::PassLogLevel() const {
+  memory_->state().log_level.store(static_cast<uint32_t>(CurrentLog().level));
+}
+
 void SupervisedWorker::Handle(Clock::time_point now) {
+  PassLogLevel();
   ReapAbandoned();
   if (ended_) return;
   if (current_) {

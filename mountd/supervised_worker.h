@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "mountd/fuse_mount.h"
 #include "mountd/prefetch_state.h"
 #include "mountd/session_memory.h"
 #include "mountd/tree.h"
@@ -25,6 +26,7 @@ struct WorkerSettings {
   bool drop_stored = false;
   unsigned threads = 2;
   size_t cache_bytes = 0;
+  unsigned max_background = kDefaultMaxBackground;  // the same for each worker: FUSE_INIT says it
   FileDescriptor record;  // where to write the profile at the end; invalid: nothing is recorded
 };
 
@@ -84,6 +86,8 @@ class SupervisedWorker {
   };
 
   Process Spawn(const std::string& program) const;
+  // Tells the worker the log's level, which may have changed.
+  void PassLogLevel() const;
   void End();
   void SendStart(Process& process);
   void SendServe(Process& process, bool careful);

@@ -9,7 +9,7 @@ namespace firn {
 // end; without its keeper it goes on serving.
 //
 // Messages of the keeper, each answered with {"ok": true, …} or {"error": …}, in this order:
-//   {"op": "start", "threads": N, "cache_bytes": N, "record": B}
+//   {"op": "start", "threads": N, "cache_bytes": N, "max_background": N, "record": B}
 //       with the session's memory, the prefetch's state and, to "record", the pipe for the profile
 //   {"op": "attach", "path": S, "foreign": B, "drop_stored": B}
 //       with the image
@@ -17,7 +17,7 @@ namespace firn {
 //       with /dev/fuse
 //   {"op": "drain"}
 //       answered when no thread serves any more
-// Of itself the worker sends {"log": LEVEL, "message": S}.
+// Of itself the worker sends {"log": LEVEL, "message": S, "fields": {…}}.
 int RunWorker(int socket);
 
 }  // namespace firn
