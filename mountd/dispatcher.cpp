@@ -120,8 +120,10 @@ void Dispatcher::Log(const Failed& failed, const char* what) {
   const std::optional<uint64_t> left_out = log_limiter_.Admit(RateLimiter::Clock::now());
   if (!left_out) return;
   if (*left_out != 0) LogError("{} errors like the following were not logged", *left_out);
-  LogLine(LogLevel::kError, message,
-          {{"operation", operation}, {"inode", uint64_t{static_cast<uint32_t>(node)}}});
+  LogFields fields = {{"operation", failed.operation},
+                      {"inode", uint64_t{ToInt(InodeOf(failed.node))}}};
+  if (image != nullptr) fields.emplace_back("image", image->image().path());
+  LogLine(LogLevel::kError, message, fields);
 }
 
 const fuse_lowlevel_ops& Dispatcher::Operations() {
