@@ -87,7 +87,7 @@ void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* no
     images.push_back(OpenJobImage(job.images[i], prefix, launch.foreign));
   }
   if (node != nullptr) {
-    EnterNodeView(images, *node, launch.prefetch);
+    EnterNodeView(images, *node, launch.prefetch.value_or(true));
   } else {
     EnterJobView(images, launch);
   }

@@ -53,7 +53,7 @@ SessionAddress MountThroughNode(NodeClient& node, const FileDescriptor& image,
   const AttachedView attached = node.Attach({.image = image.get(),
                                              .path = name,
                                              .foreign = session.foreign,
-                                             .prefetch = !session.no_prefetch,
+                                             .prefetch = session.prefetch.value_or(true),
                                              .lease = LeaseKind::kMount,
                                              .name = directory});
   MoveView(attached.view, OpenFile(directory, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint),

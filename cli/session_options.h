@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "mountd/launch.h"
@@ -12,11 +13,12 @@ namespace firn {
 // How an image is to be served, as the user says it.
 struct SessionOptions {
   bool foreign = false;
-  std::string view = "auto";
+  std::string config;
+  std::string view;
   size_t cache_size = 0;
   unsigned threads = 0;
   std::string log_file;
-  bool no_prefetch = false;
+  std::optional<bool> prefetch;
   bool no_daemon = false;
 
   LaunchOptions ToLaunchOptions() const;
@@ -24,8 +26,8 @@ struct SessionOptions {
   bool MayUseNode() const;
 };
 
-// Adds --foreign, --view, --cache-size, --threads, --no-prefetch and --log-file. `options` outlives
-// `app`.
+// Adds --config, --foreign, --view, --cache-size, --threads, --prefetch, --no-prefetch and
+// --log-file. What is not given is as firnd's configuration has it. `options` outlives `app`.
 void AddSessionOptions(CLI::App& app, SessionOptions& options);
 // Adds --no-daemon.
 void AddNodeOption(CLI::App& app, SessionOptions& options);

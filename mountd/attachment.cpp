@@ -66,7 +66,8 @@ std::unique_ptr<Attachment> Attachment::Serve(FileDescriptor fuse, PusherPlace p
 std::unique_ptr<Attachment> Attachment::MountDirect(const std::string& target,
                                                     const AttachOptions& options) {
   std::unique_ptr<Attachment> attachment(new Attachment(ViewKind::kDirect));
-  FuseMountOptions mount_options{.source = options.image};
+  const FuseMountOptions mount_options{.source = options.image,
+                                       .selinux_context = options.selinux_context};
   FileDescriptor fuse;
   if (MayMount()) {
     fuse = OpenFuseDevice();
@@ -89,7 +90,10 @@ std::unique_ptr<Attachment> Attachment::MountOverlay(const std::string& target,
   // The FUSE mount and the overlay stand in a namespace of their own, at the target's place: the
   // clone that is moved out keeps them alive, and unmounting that clone ends everything.
   PrivateMounts mounts;
-  mounts.Run([&] { MountFuse(fuse.get(), target, {.source = options.image}); });
+  mounts.Run([&] {
+    MountFuse(fuse.get(), target,
+              {.source = options.image, .selinux_context = options.selinux_context});
+  });
   options.start(std::move(fuse), RootLayout::kSlots);
   FileDescriptor view;
   FileDescriptor fuse_root;
@@ -97,7 +101,9 @@ std::unique_ptr<Attachment> Attachment::MountOverlay(const std::string& target,
     RaiseReadAhead(target);
     fuse_root = OpenForPusher(target);
     view = MakeOverlayView(target, target,
-                           {.image = options.image, .user_namespace = InUserNamespace()});
+                           {.image = options.image,
+                            .user_namespace = InUserNamespace(),
+                            .selinux_context = options.selinux_context});
   });
   MoveView(view, directory, target);
   attachment->TakeMount(target);

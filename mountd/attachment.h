@@ -21,6 +21,7 @@ struct AttachOptions {
   std::string image;             // its path, for the mount table
   std::optional<ViewKind> view;  // absent: overlay where it works, else direct
   StartServing start;
+  std::string selinux_context = {};  // for mounts to be made, as for FuseMountOptions
 };
 
 // An image that is mounted at a directory (or by whoever gave the FUSE descriptor). To be used by

@@ -77,15 +77,20 @@ std::optional<SessionStatus> AskStatus(const RuntimeDirectory& directory, const 
 
 }  // namespace
 
-void StopPrefetch(const SessionStatus& session) {
+std::optional<std::string> AskSession(const SessionStatus& session, const std::string& request) {
   const std::string directory = std::filesystem::path(session.control).parent_path().string();
   const std::string name = std::filesystem::path(session.control).filename().string();
   for (const RuntimeDirectory& runtime : RuntimeDirectory::FindAll()) {
     if (runtime.path() != directory) continue;
     bool refused = false;
     const FileDescriptor fd = Connect(runtime.ShortPathOf(name), runtime.owner(), refused);
-    if (fd.valid()) Ask(fd.get(), R"({"op":"stop_prefetch"})");
+    if (fd.valid()) return Ask(fd.get(), request);
   }
+  return std::nullopt;
+}
+
+void StopPrefetch(const SessionStatus& session) {
+  AskSession(session, R"({"op":"stop_prefetch"})");
 }
 
 std::vector<SessionStatus> ListSessionsIn(const RuntimeDirectory& directory) {

@@ -1,6 +1,7 @@
 #ifndef FIRN_MOUNTD_CONTROL_CLIENT_H_
 #define FIRN_MOUNTD_CONTROL_CLIENT_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ std::vector<SessionStatus> ListSessions();
 // Has the session end its prefetch, which holds the mount; returns when it has. A session that
 // does not answer is left alone.
 void StopPrefetch(const SessionStatus& session);
+
+// Sends the session a request, a line of JSON without the newline, and gives its answer; nothing
+// where it does not answer.
+std::optional<std::string> AskSession(const SessionStatus& session, const std::string& request);
 
 // Those of one directory, in no order.
 std::vector<SessionStatus> ListSessionsIn(const RuntimeDirectory& directory);

@@ -14,6 +14,7 @@
 
 #include "mountd/attachment.h"
 #include "mountd/background.h"
+#include "mountd/fuse_mount.h"
 #include "mountd/log.h"
 #include "mountd/mount_point.h"
 #include "mountd/readiness.h"
@@ -41,11 +42,12 @@ void RequireRegularFile(const FileDescriptor& image, const std::string& path) {
 
 std::unique_ptr<Attachment> Attach(const DaemonOptions& options, const std::string& target,
                                    SupervisedWorker& worker) {
-  const AttachOptions attach{.image = options.image,
-                             .view = options.view,
-                             .start = [&](FileDescriptor fuse, RootLayout layout) {
-                               worker.Serve(std::move(fuse), layout);
-                             }};
+  const AttachOptions attach{
+      .image = options.image,
+      .view = options.view,
+      .start = [&](FileDescriptor fuse,
+                   RootLayout layout) { worker.Serve(std::move(fuse), layout); },
+      .selinux_context = PermittedContext(options.selinux_context)};
   if (options.fuse_fd < 0) return Attachment::Mount(target, attach);
   return Attachment::Serve(FileDescriptor(options.fuse_fd),
                            {.root = FileDescriptor(options.root_fd),
@@ -70,12 +72,16 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
   const bool is_job = options.fuse_fd >= 0;
   const SignalSource signals;
   const std::string target = is_job ? options.mount_point : CheckMountPoint(options.mount_point);
+  if (!is_job && PermittedContext(options.selinux_context) != options.selinux_context) {
+    LogInfo("selinux_context is left out: it takes CAP_SYS_ADMIN outside of user namespaces");
+  }
   const FileDescriptor image = TakeImage(options);
   RequireRegularFile(image, options.image);
   Prefetch prefetch;
   const unsigned threads = options.threads != 0 ? options.threads : DefaultThreadCount();
   SupervisedWorker worker({.threads = threads,
                            .cache_bytes = options.cache_bytes,
+                           .max_background = options.max_background,
                            .record = FileDescriptor(options.record_fd)},
                           prefetch.shared_state());
   worker.Start();
@@ -129,7 +135,7 @@ void CloseAtExec(const std::vector<int>& descriptors) {
 }
 
 DaemonOptions WithAbsolutePaths(DaemonOptions options) {
-  for (std::string* path : {&options.image, &options.mount_point, &options.log_file}) {
+  for (std::string* path : {&options.image, &options.mount_point, &options.log.file}) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal().string();
   }
   return options;
@@ -142,10 +148,14 @@ int RunDaemon(const DaemonOptions& given) {
   OpenStandardStreams();
   CloseAtExec(GivenDescriptors(options));
   CloseOtherDescriptors(GivenDescriptors(options));
-  return RunInBackground({.ready = FileDescriptor(options.ready_fd),
-                          .log_file = options.log_file,
-                          .foreground = options.foreground},
-                         [&](ReadinessReport& report) { Serve(options, report); });
+  return RunInBackground(
+      {.ready = FileDescriptor(options.ready_fd),
+       .log = options.log,
+       .foreground = options.foreground},
+      [&](ReadinessReport& report) {
+        SetLogContext({{"image", options.image}, {"mount_point", options.mount_point}});
+        Serve(options, report);
+      });
 }
 
 }  // namespace firn

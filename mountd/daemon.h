@@ -5,11 +5,10 @@
 #include <optional>
 #include <string>
 
+#include "mountd/config.h"
 #include "mountd/view.h"
 
 namespace firn {
-
-inline constexpr size_t kDefaultCacheBytes = size_t{64} << 20;
 
 // What firnd is asked to do. Descriptors are the process's own, -1 where there is none.
 struct DaemonOptions {
@@ -26,7 +25,9 @@ struct DaemonOptions {
   int root_fd = -1;            // with fuse_fd: the root of that mount, for read-ahead and prefetch
   int user_namespace_fd = -1;  // with root_fd: that of the mount, where it is another
   int ready_fd = -1;           // where to tell readiness
-  std::string log_file;        // empty: standard error in the foreground, syslog in the background
+  unsigned max_background = kDefaultMaxBackground;  // the kernel's read-ahead requests under way
+  std::string selinux_context;                      // of mounts that firnd makes; may be empty
+  LogSettings log;
   bool foreground = false;
 };
 

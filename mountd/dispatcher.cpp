@@ -7,14 +7,11 @@
 #include <new>
 #include <tuple>
 
-#include "mountd/fuse_mount.h"
 #include "mountd/log.h"
 #include "mountd/operations/operations.h"
 
 namespace firn {
 namespace {
-
-constexpr unsigned kMaxBackground = 64;  // requests of read-ahead under way at once
 
 template <size_t N>
 struct Name {
@@ -50,12 +47,15 @@ void HandleInit(void* userdata, fuse_conn_info* connection) {
       connection->capable &
       (FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
        FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT);
-  if (!static_cast<const Dispatcher*>(userdata)->readdirplus()) {
+  const Dispatcher::Terms& terms = static_cast<const Dispatcher*>(userdata)->terms();
+  if (!terms.readdirplus) {
     connection->want &= ~static_cast<unsigned>(FUSE_CAP_READDIRPLUS);
   }
   // As the mount options have it.
   connection->max_read = kMaxReadLength;
-  connection->max_background = kMaxBackground;
+  connection->max_background = terms.max_background;
+  LogDebug("the kernel speaks FUSE {}.{}; up to {} requests in the background",
+           connection->proto_major, connection->proto_minor, connection->max_background);
 }
 
 fuse_lowlevel_ops MakeOperations() {
@@ -120,7 +120,10 @@ void Dispatcher::Log(const Failed& failed, const char* what) {
   const std::optional<uint64_t> left_out = log_limiter_.Admit(RateLimiter::Clock::now());
   if (!left_out) return;
   if (*left_out != 0) LogError("{} errors like the following were not logged", *left_out);
-  LogLine(LogLevel::kError, message);
+  LogFields fields = {{"operation", failed.operation},
+                      {"inode", uint64_t{ToInt(InodeOf(failed.node))}}};
+  if (image != nullptr) fields.emplace_back("image", image->image().path());
+  LogLine(LogLevel::kError, message, fields);
 }
 
 const fuse_lowlevel_ops& Dispatcher::Operations() {

@@ -7,6 +7,7 @@
 
 #include "mountd/error_counters.h"
 #include "mountd/fuse.h"
+#include "mountd/fuse_mount.h"
 #include "mountd/init_exchange.h"
 #include "mountd/rate_limiter.h"
 #include "mountd/tree.h"
@@ -16,13 +17,20 @@ namespace firn {
 // What every request of a session sees; libfuse's "userdata". Thread-safe.
 class Dispatcher {
  public:
-  // All outlive it. `readdirplus`: may the kernel learn of files by listing their directory?
-  Dispatcher(const Tree& tree, InitExchange& init_exchange, ErrorCounters& errors, bool readdirplus)
-      : tree_(tree), init_exchange_(init_exchange), errors_(errors), readdirplus_(readdirplus) {}
+  // What FUSE_INIT agrees on with the kernel.
+  struct Terms {
+    bool readdirplus = true;  // it may learn of files by listing their directory
+    unsigned max_background = kDefaultMaxBackground;  // its requests of read-ahead under way
+  };
+
+  // All outlive it.
+  Dispatcher(const Tree& tree, InitExchange& init_exchange, ErrorCounters& errors,
+             const Terms& terms)
+      : tree_(tree), init_exchange_(init_exchange), errors_(errors), terms_(terms) {}
 
   const Tree& tree() const { return tree_; }
   InitExchange& init_exchange() const { return init_exchange_; }
-  bool readdirplus() const { return readdirplus_; }
+  const Terms& terms() const { return terms_; }
 
   // What failed: the request, the node that it is for, and what it was to be answered from.
   struct Failed {
@@ -43,7 +51,7 @@ class Dispatcher {
   const Tree& tree_;
   InitExchange& init_exchange_;
   ErrorCounters& errors_;
-  const bool readdirplus_;
+  const Terms terms_;
   RateLimiter log_limiter_{20, std::chrono::seconds(10)};
   std::mutex mutex_;
   std::unordered_set<std::string> logged_;  // bounded; what is there is not logged again

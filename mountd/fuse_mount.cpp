@@ -45,8 +45,15 @@ Error FuseDeviceError(int error_number) {
   }
 }
 
-Error MountError(int error_number, const std::string& target) {
+Error MountError(int error_number, const std::string& target, const std::string& selinux_context) {
   switch (error_number) {
+    case EINVAL:
+      if (selinux_context.empty()) break;
+      return SystemError(ErrorKind::kSystem, error_number,
+                         "the kernel refuses the mount with the SELinux context " + selinux_context,
+                         "It takes a kernel with SELinux (/sys/fs/selinux) whose policy knows the "
+                         "context; selinux_context in the configuration says which.")
+          .WithPath(target);
     case ENOENT:
     case ENOTDIR:
     case ELOOP:
@@ -62,8 +69,9 @@ Error MountError(int error_number, const std::string& target) {
                          "Ask the site to load the kernel module (modprobe fuse).")
           .WithPath(target);
     default:
-      return SystemError(ErrorKind::kSystem, error_number, "cannot mount FUSE").WithPath(target);
+      break;
   }
+  return SystemError(ErrorKind::kSystem, error_number, "cannot mount FUSE").WithPath(target);
 }
 
 // fusermount3 takes its options as one string that it splits at commas.
@@ -149,15 +157,28 @@ FileDescriptor OpenFuseDevice() {
   return fuse;
 }
 
-void MountFuse(int fuse_fd, const std::string& target, const FuseMountOptions& options) {
+std::string PermittedContext(const std::string& selinux_context) {
+  return MayMount() && !InUserNamespace() ? selinux_context : std::string();
+}
+
+std::string SelinuxMountData(const std::string& selinux_context) {
+  return selinux_context.empty() ? std::string() : ",context=\"" + selinux_context + "\"";
+}
+
+std::string FuseMountData(int fuse_fd, const FuseMountOptions& options) {
   std::string data = "fd=" + std::to_string(fuse_fd) +
                      ",rootmode=40000,user_id=" + std::to_string(geteuid()) +
                      ",group_id=" + std::to_string(getegid()) +
                      ",default_permissions,max_read=" + std::to_string(kMaxReadLength);
   if (options.allow_other) data += ",allow_other";
+  return data + SelinuxMountData(options.selinux_context);
+}
+
+void MountFuse(int fuse_fd, const std::string& target, const FuseMountOptions& options) {
+  const std::string data = FuseMountData(fuse_fd, options);
   if (mount(options.source.c_str(), target.c_str(), kFuseType, MS_RDONLY | MS_NOSUID | MS_NODEV,
             data.c_str()) != 0) {
-    throw MountError(errno, target);
+    throw MountError(errno, target, options.selinux_context);
   }
 }
 

@@ -10,13 +10,30 @@ namespace firn {
 // The file system type of every Firn mount, as the mount table shows it.
 inline constexpr char kFuseType[] = "fuse.firn";
 
+// How many requests of read-ahead the kernel has under way at once, where nobody says.
+inline constexpr unsigned kDefaultMaxBackground = 64;
+
 // The longest read that the kernel asks for in one request, in bytes.
 inline constexpr unsigned kMaxReadLength = 1u << 20;
 
 struct FuseMountOptions {
   std::string source;       // what the mount table shows as source: the image's path
   bool allow_other = true;  // others than the mounter may enter (and within its user namespace)
+  // SELinux' label for everything in the mount; empty: what its policy says. See
+  // PermittedContext().
+  std::string selinux_context = {};
 };
+
+// The context where the caller may give its mounts one, else nothing: SELinux takes none for FUSE
+// mounts in a user namespace, and fusermount3 passes none on.
+std::string PermittedContext(const std::string& selinux_context);
+
+// What gives a mount that context, to stand behind other options in mount(2)'s data; empty without
+// one. A context may hold commas, so it is quoted; it must not hold a quote.
+std::string SelinuxMountData(const std::string& selinux_context);
+
+// The data of mount(2) for a FUSE mount by the caller.
+std::string FuseMountData(int fuse_fd, const FuseMountOptions& options);
 
 // Opens /dev/fuse. The kernel ties the descriptor to the caller's user namespace: it can be
 // mounted there only. Throws kSystem saying what the machine lacks or forbids, and what to ask for.
@@ -27,7 +44,8 @@ FileDescriptor OpenFuseDevice();
 // namespace. Throws kSystem or kMountPoint.
 void MountFuse(int fuse_fd, const std::string& target, const FuseMountOptions& options);
 
-// The same for an ordinary user, through the setuid program fusermount3; only its user may enter.
+// The same for an ordinary user, through the setuid program fusermount3; only its user may enter,
+// and `options.selinux_context` is left out.
 // Returns the FUSE descriptor. Throws kSystem (fusermount3 missing or refusing) or kMountPoint.
 FileDescriptor MountThroughFusermount(const std::string& target, const FuseMountOptions& options);
 

@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "format/error.h"
+#include "mountd/config.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/namespace.h"
 #include "mountd/outside_launcher.h"
@@ -88,13 +89,27 @@ void BindDirectView(const std::string& fuse_mount, const std::string& target) {
   }
 }
 
+// How images are shown, as the caller has it and where it leaves that open the configuration.
+struct ViewSettings {
+  ViewChoice view = ViewChoice::kAuto;
+  std::string selinux_context;
+};
+
+ViewSettings MakeViewSettings(const LaunchOptions& options) {
+  const Config config = LoadConfig(options.config);
+  return {.view = options.view.value_or(config.view), .selinux_context = config.selinux_context};
+}
+
 void PlaceView(const std::string& fuse_mount, const std::string& target, const JobImage& image,
-               const LaunchOptions& options) {
+               const ViewSettings& settings) {
   try {
-    PlaceOverlayView(fuse_mount, target, {image.name, InUserNamespace()});
+    PlaceOverlayView(fuse_mount, target,
+                     {.image = image.name,
+                      .user_namespace = InUserNamespace(),
+                      .selinux_context = PermittedContext(settings.selinux_context)});
   } catch (const Error& error) {
     // Kernels before 5.11 refuse overlays in a user namespace. The view works without.
-    if (options.view || error.kind() != ErrorKind::kSystem) throw;
+    if (settings.view != ViewChoice::kAuto || error.kind() != ErrorKind::kSystem) throw;
     BindDirectView(fuse_mount, target);
   }
 }
@@ -110,14 +125,18 @@ void OpenForFirnd(const std::string& fuse_mount, const LaunchOptions& options, J
 }
 
 void ShowImage(size_t index, const JobImage& image, const std::string& target,
-               const LaunchOptions& options, OutsideLauncher& launcher) {
+               const LaunchOptions& options, const ViewSettings& settings,
+               OutsideLauncher& launcher) {
   // Opened here, as the kernel lets a descriptor be mounted only in the user namespace in which it
   // was opened. Closed as soon as firnd has it: were it the last one, who reads from the mount
   // would wait for ever.
   JobMount job;
   job.fuse = OpenFuseDevice();
-  const FuseMountOptions mount_options{image.name, /*allow_other=*/true};
-  if (options.view == ViewKind::kDirect) {
+  const FuseMountOptions mount_options{
+      .source = image.name,
+      .allow_other = true,
+      .selinux_context = PermittedContext(settings.selinux_context)};
+  if (settings.view == ViewChoice::kDirect) {
     MountFuse(job.fuse.get(), target, mount_options);
     OpenForFirnd(target, options, job);
     launcher.Start(index, job);
@@ -127,7 +146,7 @@ void ShowImage(size_t index, const JobImage& image, const std::string& target,
   OpenForFirnd(scaffold.path(), options, job);
   launcher.Start(index, job);
   job = {};
-  PlaceView(scaffold.path(), target, image, options);
+  PlaceView(scaffold.path(), target, image, settings);
 }
 
 // Would the last of `places`, those of the first images, hide one of the others?
@@ -157,10 +176,11 @@ bool IsInPath(const std::string& program) {
   return false;
 }
 
-SessionAddress LaunchFor(const JobImage& image, const JobMount& job, const LaunchOptions& options) {
+SessionAddress LaunchFor(const JobImage& image, const JobMount& job, const LaunchOptions& options,
+                         ViewChoice view) {
   LaunchOptions launch = options;
   launch.foreign = image.foreign;
-  launch.view = options.view.value_or(ViewKind::kOverlay);
+  launch.view = view == ViewChoice::kAuto ? ViewChoice::kOverlay : view;
   return LaunchSessionOn(job, image.fd, image.name, image.prefix, launch);
 }
 
@@ -177,9 +197,11 @@ void CheckPrefixes(const std::vector<JobImage>& images) {
 
 void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& options) {
   CheckPrefixes(images);
+  const ViewSettings settings = MakeViewSettings(options);
   const WorkingDirectory working_directory;
-  OutsideLauncher launcher(
-      [&](size_t index, const JobMount& job) { return LaunchFor(images[index], job, options); });
+  OutsideLauncher launcher([&](size_t index, const JobMount& job) {
+    return LaunchFor(images[index], job, options, settings.view);
+  });
   EnterJobNamespace();
 
   PrefixPlacer placer;
@@ -187,7 +209,7 @@ void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& opti
   for (size_t i = 0; i < images.size(); ++i) {
     covered.push_back(placer.Ensure(images[i].prefix));
     CheckHidesNone(images, covered);
-    ShowImage(i, images[i], covered.back(), options, launcher);
+    ShowImage(i, images[i], covered.back(), options, settings, launcher);
   }
   placer.Seal();
   covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());

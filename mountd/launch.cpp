@@ -18,12 +18,13 @@ std::vector<std::string> CommonArguments(const FileDescriptor& image, const std:
   std::vector<std::string> argv = {FindFirnd(), "--image-fd=" + std::to_string(image.get()),
                                    "--image-name=" + image_name,
                                    "--ready-fd=" + std::to_string(ready.write_end.get())};
+  if (!options.config.empty()) argv.push_back("--config=" + options.config);
   if (options.foreign) argv.emplace_back("--foreign");
   if (options.view) argv.push_back("--view=" + std::string(ToString(*options.view)));
   if (options.cache_bytes != 0)
     argv.push_back("--cache-size=" + std::to_string(options.cache_bytes));
   if (options.threads != 0) argv.push_back("--threads=" + std::to_string(options.threads));
-  if (!options.prefetch) argv.emplace_back("--no-prefetch");
+  if (options.prefetch) argv.emplace_back(*options.prefetch ? "--prefetch" : "--no-prefetch");
   if (options.record_fd >= 0) argv.push_back("--record-fd=" + std::to_string(options.record_fd));
   if (!options.log_file.empty()) argv.push_back("--log-file=" + options.log_file);
   return argv;

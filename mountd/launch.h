@@ -12,13 +12,15 @@
 namespace firn {
 
 struct LaunchOptions {
-  bool foreign = false;          // take SquashFS files without an appendix too
-  std::optional<ViewKind> view;  // absent: overlay where it works, else direct
-  size_t cache_bytes = 0;        // of decoded blocks; 0: firnd's default
-  unsigned threads = 0;          // that serve; 0: firnd's default
-  std::string log_file;          // empty: syslog
-  bool prefetch = true;          // do what the image's profile says
-  int record_fd = -1;            // a pipe that gets the profile of what is done, at the end
+  std::string config;    // path of the configuration; empty: the site's
+  bool foreign = false;  // take SquashFS files without an appendix too
+  int record_fd = -1;    // a pipe that gets the profile of what is done, at the end
+  // What is absent here, 0 or empty, is as the configuration has it.
+  std::optional<ViewChoice> view;
+  size_t cache_bytes = 0;  // of decoded blocks
+  unsigned threads = 0;    // that serve
+  std::string log_file;
+  std::optional<bool> prefetch;  // do what the image's profile says
 };
 
 // A FUSE mount that the caller made, in its own namespaces.
@@ -38,8 +40,8 @@ SessionAddress LaunchSession(const FileDescriptor& image, const std::string& ima
 
 // The same for a FUSE mount that the caller made (MountFuse): firnd serves `job.fuse`, ready once
 // the kernel's first request (INIT) is answered, ignores SIGTERM, SIGINT and SIGHUP, and exits when
-// the last mount of it is gone. `options.view` must be given: with kOverlay the FUSE root holds
-// kOnlySlot (for PlaceOverlayView), with kDirect it is the image's root.
+// the last mount of it is gone. `options.view` must be given and not be kAuto: with kOverlay the
+// FUSE root holds kOnlySlot (for PlaceOverlayView), with kDirect it is the image's root.
 // `shown_at` is where the job sees it (the prefix), for status only.
 //
 // firnd stays in the caller's namespaces: call it from a process that is not in the job's, or the

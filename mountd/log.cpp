@@ -1,31 +1,34 @@
 #include "mountd/log.h"
 
-#include <fcntl.h>
-#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
 
-#include <cerrno>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "format/error.h"
-#include "format/file.h"
+#include "mountd/log_file.h"
+#include "mountd/log_format.h"
+#include "mountd/log_journal.h"
 
 namespace firn {
 namespace {
 
-// spdlog would make missing directories, and say less of what fails.
-void RequireLogFile(const std::string& path) {
-  const FileDescriptor file(open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666));
-  if (file.valid()) return;
-  throw SystemError(ErrorKind::kOutput, errno, "cannot open the log file",
-                    "Give another file with --log-file, or leave it out to log to syslog.")
-      .WithPath(path);
-}
+// What the log was started with, for the thread that started it; the logger itself is
+// spdlog's.
+LogSettings current_settings;
+std::shared_ptr<LogFile> current_file;
+
+// Of a process whose lines another one writes.
+std::function<void(LogLevel, std::string_view, const LogFields&)> log_forwarder;
+const std::atomic<uint32_t>* followed_level = nullptr;
 
 spdlog::level::level_enum LevelOf(LogLevel level) {
   switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
     case LogLevel::kInfo:
       return spdlog::level::info;
     case LogLevel::kWarning:
@@ -36,40 +39,88 @@ spdlog::level::level_enum LevelOf(LogLevel level) {
   return spdlog::level::err;
 }
 
-std::function<void(LogLevel, std::string_view)> log_forwarder;
+// Nothing where the file cannot be opened and need not be; `refusal` says why then.
+std::shared_ptr<LogFile> OpenLogFile(const LogSettings& settings, std::string& refusal) {
+  if (settings.destination != LogDestination::kFile) return nullptr;
+  try {
+    return std::make_shared<LogFile>(settings.file);
+  } catch (const Error& error) {
+    if (!settings.file_is_optional) throw;
+    refusal = error.path() + ": " + error.message();
+    return nullptr;
+  }
+}
+
+spdlog::sink_ptr MakeSink(LogDestination destination) {
+  switch (destination) {
+    case LogDestination::kFile:
+      return current_file;
+    case LogDestination::kJournal:
+      return MakeJournalSink();
+    case LogDestination::kStderr:
+      return std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    case LogDestination::kDefault:
+    case LogDestination::kSyslog:
+      break;
+  }
+  return std::make_shared<spdlog::sinks::syslog_sink_mt>("firnd", LOG_PID, LOG_DAEMON,
+                                                         /*enable_formatting=*/true);
+}
 
 }  // namespace
 
-void ForwardLogTo(std::function<void(LogLevel, std::string_view)> take) {
+void StartLog(const LogSettings& settings, bool foreground) {
+  std::string refusal;
+  current_settings = settings;
+  current_file = OpenLogFile(settings, refusal);
+  const bool is_default =
+      settings.destination == LogDestination::kDefault || !refusal.empty() ||
+      (settings.destination == LogDestination::kStderr && !foreground);  // there it is /dev/null
+  if (is_default) {
+    current_settings.destination = foreground ? LogDestination::kStderr : LogDestination::kSyslog;
+  }
+  const spdlog::sink_ptr sink = MakeSink(current_settings.destination);
+  const bool is_bare = current_settings.destination == LogDestination::kSyslog;
+  sink->set_formatter(
+      MakeLogFormatter(current_settings.format, is_bare ? LogFrame::kBare : LogFrame::kWhole));
+  const auto logger = std::make_shared<spdlog::logger>("firnd", sink);
+  logger->set_level(LevelOf(current_settings.level));
+  logger->flush_on(spdlog::level::trace);
+  spdlog::set_default_logger(logger);
+  if (!refusal.empty())
+    LogInfo("logging to {}: {}", ToString(current_settings.destination), refusal);
+}
+
+LogSettings CurrentLog() { return current_settings; }
+
+void SetLogLevel(LogLevel level) {
+  spdlog::default_logger_raw()->set_level(LevelOf(level));
+  current_settings.level = level;
+}
+
+void ReopenLog() {
+  if (current_file != nullptr) current_file->Reopen();
+}
+
+void ForwardLogTo(std::function<void(LogLevel, std::string_view, const LogFields&)> take) {
   log_forwarder = std::move(take);
 }
 
-void StartLog(const std::string& file, bool foreground) {
-  std::shared_ptr<spdlog::logger> logger;
-  if (!file.empty()) {
-    RequireLogFile(file);
-    logger = spdlog::basic_logger_mt("firnd", file);
-  } else if (foreground) {
-    logger = spdlog::stderr_logger_mt("firnd");
-  } else {
-    logger = spdlog::syslog_logger_mt("firnd", "firnd", LOG_PID, LOG_DAEMON);
-  }
-  logger->flush_on(spdlog::level::info);
-  if (file.empty() && !foreground) {
-    logger->set_pattern("%v");  // syslog has time and level of its own
-  } else {
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z firnd[%P] %l: %v");
-  }
-  spdlog::set_default_logger(logger);
-}
+void FollowLogLevel(const std::atomic<uint32_t>& level) { followed_level = &level; }
 
-void LogLine(LogLevel level, std::string_view message) {
+void LogLine(LogLevel level, std::string_view message, const LogFields& fields) {
   if (log_forwarder) {
-    log_forwarder(level, message);
+    log_forwarder(level, message, fields);
     return;
   }
+  const LineFields line(fields);
   spdlog::default_logger_raw()->log(LevelOf(level),
                                     spdlog::string_view_t(message.data(), message.size()));
+}
+
+bool IsLogged(LogLevel level) {
+  if (followed_level != nullptr) return static_cast<uint32_t>(level) >= followed_level->load();
+  return spdlog::default_logger_raw()->should_log(LevelOf(level));
 }
 
 }  // namespace firn

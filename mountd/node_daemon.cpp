@@ -229,7 +229,9 @@ Pool& NodeDaemon::PoolOf(uid_t domain) {
       pool = std::make_unique<Pool>(PoolSettings{.domain = domain,
                                                  .directory = socket_.directory(),
                                                  .threads = options_.threads,
-                                                 .cache_bytes = options_.cache_bytes});
+                                                 .cache_bytes = options_.cache_bytes,
+                                                 .max_background = options_.max_background,
+                                                 .selinux_context = options_.selinux_context});
     } catch (const Error&) {
       pools_.erase(domain);
       throw;
@@ -256,6 +258,7 @@ void NodeDaemon::CheckShareLimit(uid_t user) const {
 
 void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
   ShownImage image = TakeShownImage(message);
+  image.prefetch = image.prefetch && options_.prefetch;
   Lease lease;
   lease.kind = LeaseKindFrom(message.body.value("lease", std::string("process")));
   lease.holder = client->peer.uid;

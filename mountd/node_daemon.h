@@ -21,8 +21,11 @@
 namespace firn {
 
 struct NodeOptions {
-  unsigned threads = 2;               // of each pool's worker
-  size_t cache_bytes = 0;             // of each pool's worker
+  unsigned threads = 2;  // of each pool's worker, as the following
+  size_t cache_bytes = 0;
+  unsigned max_background = kDefaultMaxBackground;
+  std::string selinux_context;        // of mounts; may be empty
+  bool prefetch = true;               // do what images' profiles say
   std::chrono::seconds linger{60};    // an image stays attached so long after its last lease
   std::chrono::seconds idle_exit{0};  // end after so long without image and client; 0: never
 };

@@ -33,12 +33,13 @@ int RunNodeService(const NodeServiceOptions& options) {
   std::vector<int> kept;
   if (options.ready_fd >= 0) kept.push_back(options.ready_fd);
   CloseOtherDescriptors(kept);
-  std::string log_file = options.log_file;
-  if (!log_file.empty()) log_file = std::filesystem::absolute(log_file).lexically_normal().string();
-  return RunInBackground({.ready = FileDescriptor(options.ready_fd),
-                          .log_file = log_file,
-                          .foreground = options.foreground},
-                         [&](ReadinessReport& report) { ServeNode(options, report); });
+  LogSettings log = options.log;
+  if (!log.file.empty()) {
+    log.file = std::filesystem::absolute(log.file).lexically_normal().string();
+  }
+  return RunInBackground(
+      {.ready = FileDescriptor(options.ready_fd), .log = log, .foreground = options.foreground},
+      [&](ReadinessReport& report) { ServeNode(options, report); });
 }
 
 }  // namespace firn

@@ -3,14 +3,15 @@
 
 #include <string>
 
+#include "mountd/log_settings.h"
 #include "mountd/node_daemon.h"
 
 namespace firn {
 
 struct NodeServiceOptions {
   NodeOptions node;
-  int ready_fd = -1;     // where to tell readiness
-  std::string log_file;  // empty: standard error in the foreground, syslog in the background
+  int ready_fd = -1;  // where to tell readiness
+  LogSettings log;
   bool foreground = false;
 };
 

@@ -25,17 +25,30 @@ sockaddr_un NodeAddress(const std::string& path) {
   return address;
 }
 
+// Is the open file still what its name leads to? One that ends takes its lock file away.
+bool IsStillThere(const RuntimeDirectory& directory, const FileDescriptor& lock) {
+  struct stat held {};
+  struct stat found {};
+  return fstat(lock.get(), &held) == 0 &&
+         fstatat(directory.fd(), kNodeLock, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
+         held.st_dev == found.st_dev && held.st_ino == found.st_ino;
+}
+
 FileDescriptor TakeLock(const RuntimeDirectory& directory) {
-  FileDescriptor lock(
-      openat(directory.fd(), kNodeLock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (lock.valid() && flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
-  if (lock.valid() && errno == EWOULDBLOCK) {
-    throw Error(ErrorKind::kSystem, "another firnd serves this node already",
-                "'firn status' shows it. There is nothing to start.")
-        .WithPath(directory.path() + "/" + kNodeLock);
+  const std::string path = directory.path() + "/" + kNodeLock;
+  for (;;) {
+    FileDescriptor lock(
+        openat(directory.fd(), kNodeLock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!lock.valid() || (flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno != EWOULDBLOCK)) {
+      throw SystemError(ErrorKind::kSystem, errno, "cannot lock the node's socket").WithPath(path);
+    }
+    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+      throw Error(ErrorKind::kSystem, "another firnd serves this node already",
+                  "'firn status' shows it. There is nothing to start.")
+          .WithPath(path);
+    }
+    if (IsStillThere(directory, lock)) return lock;
   }
-  throw SystemError(ErrorKind::kSystem, errno, "cannot lock the node's socket")
-      .WithPath(directory.path() + "/" + kNodeLock);
 }
 
 bool IsSystem() { return geteuid() == 0 && !InUserNamespace(); }
@@ -79,6 +92,8 @@ NodeSocket::NodeSocket()
 
 NodeSocket::~NodeSocket() {
   unlinkat(directory_.fd(), kNodeSocket, 0);
+  unlinkat(directory_.fd(), kNodeLock, 0);
+  if (is_system_) fchmod(directory_.fd(), 0700);
   directory_.RemoveIfUnused();
 }
 

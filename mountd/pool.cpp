@@ -37,12 +37,16 @@ bool IsOwnersAlone(const ShownImage& image) {
 
 Pool::Pool(PoolSettings settings)
     : settings_(std::move(settings)),
-      worker_({.threads = settings_.threads, .cache_bytes = settings_.cache_bytes, .record = {}},
+      worker_({.threads = settings_.threads,
+               .cache_bytes = settings_.cache_bytes,
+               .max_background = settings_.max_background,
+               .record = {}},
               prefetch_.shared_state()),
       views_(settings_.directory) {
   worker_.Start();
   FileDescriptor fuse = OpenFuseDevice();
-  views_.MountPool(fuse, "firn-pool-" + std::to_string(settings_.domain));
+  views_.MountPool(fuse, {.source = "firn-pool-" + std::to_string(settings_.domain),
+                          .selinux_context = settings_.selinux_context});
   worker_.Serve(std::move(fuse), RootLayout::kSlots);
   views_.RaisePoolReadAhead();
 }
@@ -101,7 +105,7 @@ void Pool::TakeOpened(ShareNumber number, const ImageFacts& facts) {
     for (const Share::Waiter& waiter : waiting) waiter(equal, nullptr);
     return;
   }
-  views_.MakeView(share.slot, share.image.path,
+  views_.MakeView(share.slot, share.image.path, settings_.selinux_context,
                   [this, number](FileDescriptor pusher_root, std::exception_ptr error) {
                     TakeView(number, std::move(pusher_root), error);
                   });

@@ -26,6 +26,8 @@ struct PoolSettings {
   std::string directory;  // where its mount namespace hides its mounts
   unsigned threads = 2;
   size_t cache_bytes = 0;
+  unsigned max_background = kDefaultMaxBackground;
+  std::string selinux_context;  // of mounts; may be empty
 };
 
 // An image file that a client showed.

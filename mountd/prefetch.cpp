@@ -32,7 +32,10 @@ void Prefetch::Start(int image, PusherPlace place, unsigned threads) {
   state_->stage.store(PrefetchStage::kRunning);
   pid_ = Spawn(argv, {.inherited = std::move(inherited)});
   if (pid_ > 0) process_ = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
-  if (pid_ > 0 && process_.valid()) return;
+  if (pid_ > 0 && process_.valid()) {
+    LogDebug("process {} prefetches with {} threads", pid_, threads);
+    return;
+  }
   LogWarning("nothing is prefetched, as no process can be started: {}",
              std::strerror(pid_ < 0 ? -pid_ : errno));
   Stop();

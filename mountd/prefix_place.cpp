@@ -18,7 +18,7 @@ namespace {
 constexpr char kOtherPrefix[] = "Give another place with --prefix.";
 
 // nullopt where something on the way is missing.
-std::optional<std::string> RealPath(const std::string& path) {
+std::optional<std::string> ExistingPath(const std::string& path) {
   const std::unique_ptr<char, decltype(&free)> real(realpath(path.c_str(), nullptr), &free);
   if (real != nullptr) return std::string(real.get());
   if (errno == ENOENT) return std::nullopt;
@@ -46,7 +46,7 @@ ExistingPart FindExistingPart(const std::string& prefix) {
   ExistingPart part;
   std::filesystem::path path(prefix);
   for (;;) {
-    if (std::optional<std::string> real = RealPath(path.string())) {
+    if (std::optional<std::string> real = ExistingPath(path.string())) {
       part.directory = *std::move(real);
       std::reverse(part.missing.begin(), part.missing.end());
       return part;
@@ -107,7 +107,7 @@ std::string PrefixPlacer::Ensure(const std::string& prefix) {
     PlaceUnderlay(part.directory, part.missing);
     underlays_.push_back(part.directory);
   }
-  const std::optional<std::string> real = RealPath(path);
+  const std::optional<std::string> real = ExistingPath(path);
   if (!real || !IsDirectory(*real)) {
     throw Error(ErrorKind::kMountPoint, "expected a directory to show the image at, found a file",
                 kOtherPrefix)

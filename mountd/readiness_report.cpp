@@ -15,7 +15,7 @@ namespace {
 int ServeAndReport(const BackgroundOptions& options, ReadinessReport& report,
                    const std::function<void(ReadinessReport&)>& serve) {
   try {
-    StartLog(options.log_file, options.foreground);
+    StartLog(options.log, options.foreground);
     serve(report);
     return 0;
   } catch (const Error& error) {

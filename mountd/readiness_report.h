@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "format/file.h"
+#include "mountd/log_settings.h"
 
 namespace firn {
 
@@ -24,7 +25,7 @@ class ReadinessReport {
 
 struct BackgroundOptions {
   FileDescriptor ready;  // where to tell readiness; invalid: to the process that called
-  std::string log_file;  // empty: standard error in the foreground, syslog in the background
+  LogSettings log;
   bool foreground = false;
 };
 

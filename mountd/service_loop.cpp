@@ -15,6 +15,7 @@
 #include "firn_version.h"
 #include "mountd/json_line.h"
 #include "mountd/log.h"
+#include "mountd/log_control.h"
 #include "mountd/mount_table.h"
 #include "mountd/prefetch_status.h"
 
@@ -100,11 +101,13 @@ bool ServiceLoop::HandleSignals() {
 std::string ServiceLoop::Answer(std::string_view request) const {
   const json message = json::parse(request, nullptr, /*allow_exceptions=*/false);
   if (!message.is_object()) return Refusal("expected a JSON object");
+  LogDebug("asked on the control socket: {}", request);
+  if (std::optional<std::string> answer = AnswerLogRequest(message)) return *std::move(answer);
   const auto op = message.find("op");
   if (op != message.end() && *op == "stop_prefetch") {
     parts_.prefetch.Stop();
   } else if (op == message.end() || *op != "status") {
-    return Refusal("expected an op: status or stop_prefetch");
+    return Refusal("expected an op: status, stop_prefetch, log, set_log_level or reopen_log");
   }
   return JsonLine(ToJson(Status()));
 }

@@ -94,7 +94,9 @@ Session::Session(const Tree& tree, int fuse, const SessionMemory& memory,
                  const ServeOptions& options)
     : memory_(memory),
       init_exchange_(memory.state().init),
-      dispatcher_(tree, init_exchange_, memory.state().errors, options.recorder == nullptr),
+      dispatcher_(
+          tree, init_exchange_, memory.state().errors,
+          {.readdirplus = options.recorder == nullptr, .max_background = options.max_background}),
       options_(options),
       fuse_(fuse),
       ended_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {

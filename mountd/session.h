@@ -29,6 +29,8 @@ struct ServeOptions {
   bool careful = false;
   AccessRecorder* recorder = nullptr;  // notes every request; then READDIRPLUS is not offered
   PrefetchState* prefetch = nullptr;   // where requests of others than the pusher are counted
+  // The kernel's read-ahead requests under way; the same for each worker of a session.
+  unsigned max_background = kDefaultMaxBackground;
 };
 
 // Serves one FUSE superblock, from a descriptor of /dev/fuse that is mounted already. Every

@@ -45,6 +45,7 @@ struct SessionState {
 
   uint32_t layout = kLayout;
   std::atomic<uint64_t> heartbeat{0};  // grows while a worker is alive and scheduled
+  std::atomic<uint32_t> log_level{0};  // a LogLevel: what the keeper logs
   OpcodeCounters requests;
   ErrorCounters errors;
   BlockCacheCounters cache;

@@ -104,12 +104,14 @@ SupervisedWorker::Process SupervisedWorker::Spawn(const std::string& program) co
   return {pid, std::move(pidfd), WorkerChannel(std::move(ours))};
 }
 
-void SupervisedWorker::SendStart(Process& process) const {
+void SupervisedWorker::SendStart(Process& process) {
+  PassLogLevel();
   std::vector<int> fds = {memory_->fd(), prefetch_.fd()};
   if (settings_.record.valid()) fds.push_back(settings_.record.get());
   process.channel.Send({{"op", "start"},
                         {"threads", settings_.threads},
                         {"cache_bytes", settings_.cache_bytes},
+                        {"max_background", settings_.max_background},
                         {"record", settings_.record.valid()}},
                        fds);
   process.due.push_back(std::nullopt);
@@ -150,7 +152,8 @@ void SupervisedWorker::SendServe(Process& process, bool careful) const {
 bool SupervisedWorker::IsAnswer(const json& body) {
   if (const auto level = body.find("log"); level != body.end() && level->is_number_integer()) {
     const int number = std::clamp(level->get<int>(), 0, static_cast<int>(LogLevel::kError));
-    LogLine(static_cast<LogLevel>(number), body.value("message", std::string()));
+    LogLine(static_cast<LogLevel>(number), body.value("message", std::string()),
+            LogFieldsFrom(body));
     return false;
   }
   for (const char* event : {"released", "proved"}) {
@@ -276,7 +279,12 @@ int SupervisedWorker::PollTimeout(Clock::time_point now) const {
   return static_cast<int>(std::chrono::ceil<milliseconds>(next - now).count());
 }
 
+void SupervisedWorker::PassLogLevel() const {
+  memory_->state().log_level.store(static_cast<uint32_t>(CurrentLog().level));
+}
+
 void SupervisedWorker::Handle(Clock::time_point now) {
+  PassLogLevel();
   ReapAbandoned();
   if (ended_) return;
   if (current_) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "mountd/fuse_mount.h"
 #include "mountd/prefetch_state.h"
 #include "mountd/session_memory.h"
 #include "mountd/tree.h"
@@ -23,6 +24,7 @@ namespace firn {
 struct WorkerSettings {
   unsigned threads = 2;
   size_t cache_bytes = 0;
+  unsigned max_background = kDefaultMaxBackground;  // the same for each worker: FUSE_INIT says it
   FileDescriptor record;  // where to write the profile at the end; invalid: nothing is recorded
 };
 
@@ -108,8 +110,10 @@ class SupervisedWorker {
   };
 
   Process Spawn(const std::string& program) const;
+  // Tells the worker the log's level, which may have changed.
+  void PassLogLevel() const;
   void End();
-  void SendStart(Process& process) const;
+  void SendStart(Process& process);
   void SendImages(Process& process) const;
   void SendServe(Process& process, bool careful) const;
   static void SendAttach(Process& process, const WorkerImage& image);

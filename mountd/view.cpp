@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "mountd/fuse_mount.h"
 #include "mountd/mount_table.h"
 
 namespace firn {
@@ -65,6 +66,32 @@ std::string_view ToString(ViewKind view) {
   return view == ViewKind::kOverlay ? "overlay" : "direct";
 }
 
+std::string_view ToString(ViewChoice choice) {
+  const std::optional<ViewKind> kind = KindOf(choice);
+  return kind ? ToString(*kind) : "auto";
+}
+
+std::optional<ViewChoice> ParseViewChoice(std::string_view name) {
+  for (const ViewChoice choice : {ViewChoice::kAuto, ViewChoice::kOverlay, ViewChoice::kDirect}) {
+    if (ToString(choice) == name) return choice;
+  }
+  return std::nullopt;
+}
+
+std::optional<ViewKind> KindOf(ViewChoice choice) {
+  if (choice == ViewChoice::kAuto) return std::nullopt;
+  return choice == ViewChoice::kOverlay ? ViewKind::kOverlay : ViewKind::kDirect;
+}
+
+std::string OverlayMountData(const std::string& empty, const std::string& fuse_root,
+                             const ViewOptions& options) {
+  // The empty layer stands first, as that one answers statfs(2), which the kernel would otherwise
+  // pass on each time: of a ramfs it is all zeros, so that df and the like take no notice of it.
+  std::string data = "xino=on,lowerdir=" + empty + ":" + fuse_root;
+  if (options.user_namespace) data += ",userxattr";
+  return data + SelinuxMountData(options.selinux_context);
+}
+
 FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
                                const ViewOptions& options) {
   const FileDescriptor fuse_root = OpenDirectory(fuse_mount, ErrorKind::kSystem);
@@ -72,10 +99,8 @@ FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string&
   const FileDescriptor empty = OpenDirectory(room.MakeDirectory("empty"), ErrorKind::kSystem);
   const std::string merged = room.MakeDirectory("merged");
   const std::string source = std::string(kViewSourcePrefix) + options.image;
-  // The empty layer stands first, as that one answers statfs(2), which the kernel would otherwise
-  // pass on each time: of a ramfs it is all zeros, so that df and the like take no notice of it.
-  std::string data = "xino=on,lowerdir=" + DescriptorPath(empty) + ":" + DescriptorPath(fuse_root);
-  if (options.user_namespace) data += ",userxattr";
+  const std::string data =
+      OverlayMountData(DescriptorPath(empty), DescriptorPath(fuse_root), options);
   if (mount(source.c_str(), merged.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV,
             data.c_str()) != 0) {
     throw RefusedView(errno, "the kernel refuses an overlay view", fuse_mount);

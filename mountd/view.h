@@ -1,6 +1,7 @@
 #ifndef FIRN_MOUNTD_VIEW_H_
 #define FIRN_MOUNTD_VIEW_H_
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -18,11 +19,26 @@ enum class ViewKind { kOverlay, kDirect };
 
 std::string_view ToString(ViewKind view);
 
+// What somebody asks for; kAuto: an overlay where it works, else direct.
+enum class ViewChoice { kAuto, kOverlay, kDirect };
+
+std::string_view ToString(ViewChoice choice);
+// Nothing for other text than "auto", "overlay" and "direct".
+std::optional<ViewChoice> ParseViewChoice(std::string_view name);
+// Nothing for kAuto.
+std::optional<ViewKind> KindOf(ViewChoice choice);
+
 struct ViewOptions {
-  std::string image;            // its path; the mount table shows "firn:PATH" as source
-  bool user_namespace = false;  // the caller is not in the initial user namespace
-  std::string slot{kOnlySlot};  // the entry of the FUSE root that is shown
+  std::string image;                 // its path; the mount table shows "firn:PATH" as source
+  bool user_namespace = false;       // the caller is not in the initial user namespace
+  std::string selinux_context = {};  // as for FuseMountOptions
+  std::string slot{kOnlySlot};       // the entry of the FUSE root that is shown
 };
+
+// The data of mount(2) for the overlay; the layers are the paths of an empty directory and of the
+// FUSE root.
+std::string OverlayMountData(const std::string& empty, const std::string& fuse_root,
+                             const ViewOptions& options);
 
 // Makes the view of the session mounted at `fuse_mount` (whose FUSE root has the entry
 // options.slot) as a detached mount that MoveView() can place. It keeps the session alive by

@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "format/error.h"
-#include "mountd/fuse_mount.h"
 #include "mountd/view.h"
 
 namespace firn {
@@ -54,8 +53,8 @@ ViewMaker::~ViewMaker() {
   thread_.join();
 }
 
-void ViewMaker::MountPool(const FileDescriptor& fuse, const std::string& source) {
-  mounts_.Run([&] { MountFuse(fuse.get(), directory_ + "/fuse", {.source = source}); });
+void ViewMaker::MountPool(const FileDescriptor& fuse, const FuseMountOptions& options) {
+  mounts_.Run([&] { MountFuse(fuse.get(), directory_ + "/fuse", options); });
 }
 
 void ViewMaker::RaisePoolReadAhead() {
@@ -66,13 +65,16 @@ std::string ViewMaker::ViewPath(SlotNumber slot) const {
   return directory_ + "/views/" + SlotName(slot);
 }
 
-void ViewMaker::MakeView(SlotNumber slot, const std::string& image, Done done) {
+void ViewMaker::MakeView(SlotNumber slot, const std::string& image, const std::string& context,
+                         Done done) {
   Post(
-      [this, slot, image] {
+      [this, slot, image, context] {
         const std::string fuse = directory_ + "/fuse";
-        const FileDescriptor view = MakeOverlayView(
-            fuse, directory_ + "/scratch",
-            {.image = image, .user_namespace = InUserNamespace(), .slot = SlotName(slot)});
+        const FileDescriptor view = MakeOverlayView(fuse, directory_ + "/scratch",
+                                                    {.image = image,
+                                                     .user_namespace = InUserNamespace(),
+                                                     .selinux_context = context,
+                                                     .slot = SlotName(slot)});
         MakePoolDirectory(ViewPath(slot));
         MoveView(view, OpenFile(ViewPath(slot), O_PATH | O_DIRECTORY, ErrorKind::kSystem),
                  ViewPath(slot));

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "format/file.h"
+#include "mountd/fuse_mount.h"
 #include "mountd/private_mounts.h"
 #include "mountd/tree.h"
 
@@ -32,13 +33,14 @@ class ViewMaker {
   ViewMaker& operator=(const ViewMaker&) = delete;
 
   // Mounts the pool's FUSE file system, to be served from now on. Throws kSystem.
-  void MountPool(const FileDescriptor& fuse, const std::string& source);
+  void MountPool(const FileDescriptor& fuse, const FuseMountOptions& options);
   // What RaiseReadAhead() does, once it is served.
   void RaisePoolReadAhead();
 
   // Makes the overlay view of a slot, to stay in the namespace until DropView(); gives a detached
   // mount of the slot without overlay, for a pusher.
-  void MakeView(SlotNumber slot, const std::string& image, Done done);
+  // `context` is as for FuseMountOptions.
+  void MakeView(SlotNumber slot, const std::string& image, const std::string& context, Done done);
   // A detached mount of the slot's view, for a client.
   void CloneView(SlotNumber slot, Done done);
   void DropView(SlotNumber slot, Done done);

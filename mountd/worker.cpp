@@ -113,7 +113,9 @@ class Worker {
     memory_.emplace(std::move(DescriptorOf(message, 0)));
     prefetch_.emplace(DescriptorOf(message, 1));
     if (message.body.at("record")) record_ = std::move(DescriptorOf(message, 2));
+    FollowLogLevel(memory_->state().log_level);
     serve_.threads = message.body.at("threads");
+    serve_.max_background = message.body.at("max_background");
     cache_.emplace(message.body.at("cache_bytes").get<size_t>(), &memory_->state().cache);
     heartbeat_.emplace(memory_->state().heartbeat);
     return {{"ok", true}};
@@ -209,8 +211,10 @@ int RunWorker(int socket) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(number, SIG_IGN);
   CloseOtherDescriptors({socket});
   WorkerChannel channel{FileDescriptor(socket)};
-  ForwardLogTo([&](LogLevel level, std::string_view message) {
-    channel.Send({{"log", static_cast<int>(level)}, {"message", message}});
+  ForwardLogTo([&](LogLevel level, std::string_view message, const LogFields& fields) {
+    channel.Send({{"log", static_cast<int>(level)},
+                  {"message", message},
+                  {"fields", LogFieldsToJson(fields)}});
   });
   DropPrivileges();
   if (!kIsSanitized) ConfineToServing();

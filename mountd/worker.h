@@ -9,7 +9,7 @@ namespace firn {
 // end; without its keeper it goes on serving.
 //
 // Messages of the keeper, each answered with {"ok": true, …} or {"error": …}, in this order:
-//   {"op": "start", "threads": N, "cache_bytes": N, "record": B}   first
+//   {"op": "start", "threads": N, "cache_bytes": N, "max_background": N, "record": B}   first
 //       with the session's memory, the prefetch's state and, to "record", the pipe for the profile
 //   {"op": "serve", "above_images": B, "careful": B}
 //       with /dev/fuse
@@ -21,7 +21,7 @@ namespace firn {
 //       compares all bytes with their digests, for hours if need be; {"proved": N, "ok": B} follows
 //   {"op": "drain"}
 //       answered when no thread serves any more
-// Of itself the worker also sends {"log": LEVEL, "message": S}.
+// Of itself the worker also sends {"log": LEVEL, "message": S, "fields": {…}}.
 int RunWorker(int socket);
 
 }  // namespace firn

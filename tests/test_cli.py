@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ("build", "mount", "unmount", "run", "optimize", "status", "inspect",
+COMMANDS = ("build", "mount", "unmount", "run", "optimize", "status", "log", "inspect",
             "verify")
 USAGE = 2
 INPUT = 3
@@ -102,7 +102,7 @@ def test_an_unknown_option_is_a_usage_error(firn, command):
     assert f"firn {command} --help" in text
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "status"])
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("status", "log")])
 def test_a_missing_argument_is_a_usage_error(firn, command):
     failing(firn, RUN_FAILED if command == "run" else USAGE, command)
 

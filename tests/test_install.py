@@ -25,8 +25,9 @@ def installed(firn, scratch):
 def test_what_is_installed(installed):
     files = {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()}
     assert {"bin/firn", "sbin/firnd", "share/man/man1/firn.1", "share/man/man8/firnd.8",
-            "share/man/man5/firn-image.5", "share/doc/firn/FORMAT.md", "share/doc/firn/README.md",
-            "share/doc/firn/LICENSE", "share/doc/firn/CHANGELOG.md"} <= files
+            "share/man/man5/firn-image.5", "share/man/man5/firnd.yaml.5",
+            "share/doc/firn/FORMAT.md", "share/doc/firn/README.md", "share/doc/firn/LICENSE",
+            "share/doc/firn/CHANGELOG.md", "share/doc/firn/firnd.yaml"} <= files
     assert not {name for name in files if name.startswith(("include/", "lib"))}
 
 
@@ -45,7 +46,7 @@ def test_manual_has_every_command_and_option(installed):
                           check=True).stdout
     words = set(page.replace(",", " ").replace("[", " ").replace("]", " ").split())
     missing = []
-    for command in ("build", "mount", "unmount", "run", "inspect", "verify", "status"):
+    for command in ("build", "mount", "unmount", "run", "inspect", "verify", "status", "log"):
         help_text = subprocess.run([installed / "bin/firn", command, "--help"], capture_output=True,
                                    text=True, check=True).stdout
         options = {word.rstrip(",") for line in help_text.splitlines()
