@@ -103,7 +103,8 @@ std::unique_ptr<Attachment> Attachment::MountOverlay(const std::string& target,
     view = MakeOverlayView(target, target,
                            {.image = options.image,
                             .user_namespace = InUserNamespace(),
-                            .selinux_context = options.selinux_context});
+                            .selinux_context = options.selinux_context})
+               .mount;
   });
   MoveView(view, directory, target);
   attachment->TakeMount(target);

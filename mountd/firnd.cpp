@@ -10,6 +10,7 @@
 #include "mountd/config.h"
 #include "mountd/daemon.h"
 #include "mountd/firnd_options.h"
+#include "mountd/node_client.h"
 #include "mountd/pusher.h"
 #include "mountd/readiness.h"
 #include "mountd/worker.h"
@@ -48,6 +49,15 @@ int CheckConfig(const FirndOptions& options) {
   throw Error(ErrorKind::kOutput, "cannot write to the standard output");
 }
 
+int UpgradeNode() {
+  std::optional<NodeClient> node = NodeClient::Connect();
+  if (!node) throw Error(ErrorKind::kNoReply, "no firnd serves this node", "There is no need to.");
+  const uint64_t workers = node->Upgrade();
+  std::cout << "firnd: " << workers << (workers == 1 ? " worker" : " workers") << " replaced"
+            << std::endl;
+  return 0;
+}
+
 int RunConfigured(const FirndOptions& options) {
   DaemonOptions daemon;
   NodeServiceOptions node;
@@ -78,6 +88,7 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (options.work_socket >= 0) return RunWorker(options.work_socket);
+    if (options.upgrade) return UpgradeNode();
     if (options.checked_config) return CheckConfig(options);
     if (options.push.root_fd < 0) return RunConfigured(options);
     options.push.image_fd = options.daemon.image_fd;

@@ -66,6 +66,9 @@ void AddNodeOptions(CLI::App& app, FirndOptions& options) {
   CLI::Option* node =
       app.add_flag("--node", options.node,
                    "Serve every image of the node to who shows it ('firn run', 'firn mount')");
+  app.add_flag("--upgrade", options.upgrade,
+               "Have the firnd of the node go on with the program that is on disk now")
+      ->excludes(node);
   app.add_option("--linger", options.linger, "Seconds that an unused image stays attached (60)")
       ->needs(node)
       ->option_text("N");

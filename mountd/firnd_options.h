@@ -28,6 +28,7 @@ struct FirndOptions {
   std::optional<LogFormat> log_format;
   std::string log_file;
   bool node = false;               // serve every image of the node
+  bool upgrade = false;            // have the node\'s firnd replace its workers
   std::optional<unsigned> linger;  // seconds, as the next
   std::optional<unsigned> idle_exit;
   int work_socket = -1;  // with it, firnd is a worker

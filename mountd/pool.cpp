@@ -75,8 +75,12 @@ Share* Pool::FindEqual(const Share& share) {
 
 void Pool::Attach(ShownImage image, ShareNumber number, Share::Waiter waiter) {
   if (Share* const share = FindShown(image.status, image.foreign)) {
-    share->stage == Share::Stage::kReady ? waiter(share, nullptr)
-                                         : share->waiting.push_back(std::move(waiter));
+    if (share->stage == Share::Stage::kReady) {
+      waiter(share, nullptr);
+      return;
+    }
+    share->waiting.push_back(std::move(waiter));
+    if (share->stage == Share::Stage::kUnleased) MakeView(*share);
     return;
   }
   const SlotNumber slot{++last_slot_};
@@ -105,6 +109,13 @@ void Pool::TakeOpened(ShareNumber number, const ImageFacts& facts) {
     for (const Share::Waiter& waiter : waiting) waiter(equal, nullptr);
     return;
   }
+  MakeView(share);
+}
+
+void Pool::MakeView(Share& share) {
+  share.stage = Share::Stage::kOpening;
+  ++share.views;
+  const ShareNumber number = share.number;
   views_.MakeView(share.slot, share.image.path, settings_.selinux_context,
                   [this, number](FileDescriptor pusher_root, std::exception_ptr error) {
                     TakeView(number, std::move(pusher_root), error);
@@ -115,6 +126,7 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
   const auto found = shares_.find(number);
   if (found == shares_.end()) return;
   if (error) {
+    --found->second.views;
     Fail(number, error);
     return;
   }
@@ -122,12 +134,13 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
   share.stage = Share::Stage::kReady;
   LogInfo("attached {} as slot {} of the images of uid {}", share.image.path, ToInt(share.slot),
           settings_.domain);
-  if (share.image.prefetch && share.facts.has_profile) {
+  const bool is_first = !prefetched_.contains(number);
+  if (is_first && share.image.prefetch && share.facts.has_profile) {
     share.pusher_root = std::move(pusher_root);
     to_prefetch_.push_back(number);
     StartNextPrefetch();
   }
-  if (!share.facts.foreign && IsOwnersAlone(share.image)) {
+  if (!share.proved && !share.facts.foreign && IsOwnersAlone(share.image)) {
     worker_.Prove(share.slot, [this, number](bool is_right) {
       if (const auto proved = shares_.find(number); proved != shares_.end()) {
         proved->second.proved = is_right;
@@ -156,8 +169,9 @@ void Pool::CloneView(const Share& share, ViewMaker::Done done) {
 
 void Pool::Detach(ShareNumber number) {
   Share& share = shares_.at(number);
-  if (share.stage == Share::Stage::kDetaching) return;
-  share.stage = Share::Stage::kDetaching;
+  if (share.stage == Share::Stage::kUnleased || share.stage == Share::Stage::kDetaching) return;
+  const bool has_view = share.views != 0;
+  share.stage = Share::Stage::kUnleased;
   std::erase(to_prefetch_, number);
   share.pusher_root.Close();
   if (prefetching_ == number) {
@@ -165,14 +179,27 @@ void Pool::Detach(ShareNumber number) {
     prefetching_.reset();
     StartNextPrefetch();
   }
-  views_.DropView(share.slot, [this, number](FileDescriptor, std::exception_ptr) {
-    const auto found = shares_.find(number);
-    if (found == shares_.end()) return;
-    LogInfo("detaching {}", found->second.image.path);
-    worker_.Detach(found->second.slot, [this, number] {
-      shares_.erase(number);
-      prefetched_.erase(number);
-    });
+  if (has_view) {
+    views_.DropView(share.slot, [](FileDescriptor, std::exception_ptr) {});
+  } else {
+    TakeGone(share.slot);
+  }
+}
+
+// A view of the slot has no user any more.
+void Pool::TakeGone(SlotNumber slot) {
+  const auto found = std::ranges::find_if(
+      shares_, [slot](const auto& entry) { return entry.second.slot == slot; });
+  if (found == shares_.end()) return;
+  Share& share = found->second;
+  if (share.views != 0) --share.views;
+  if (share.views != 0 || share.stage != Share::Stage::kUnleased) return;
+  share.stage = Share::Stage::kDetaching;
+  LogInfo("detaching {}", share.image.path);
+  const ShareNumber number = share.number;
+  worker_.Detach(slot, [this, number] {
+    shares_.erase(number);
+    prefetched_.erase(number);
   });
 }
 
@@ -190,12 +217,14 @@ void Pool::StartNextPrefetch() {
 void Pool::AppendPollSet(std::vector<pollfd>& set) const {
   worker_.AppendPollSet(set);
   set.push_back({views_.done_fd(), POLLIN, 0});
+  set.push_back({views_.gone_fd(), POLLIN, 0});
   set.push_back({prefetch_.ended_fd(), POLLIN, 0});
 }
 
 void Pool::Handle(Clock::time_point now) {
   worker_.Handle(now);
   views_.Deliver();
+  for (const SlotNumber slot : views_.TakeGone()) TakeGone(slot);
   if (prefetching_ && prefetch_.HasEnded()) {
     prefetch_.Reap();
     prefetched_[*prefetching_] = PrefetchStatusOf(prefetch_.state());
@@ -224,7 +253,7 @@ json Pool::Status() const {
 }
 
 json Pool::StatusOf(const Share& share) const {
-  constexpr const char* kStages[] = {"opening", "attached", "detaching"};
+  constexpr const char* kStages[] = {"opening", "attached", "unleased", "detaching"};
   PrefetchStatus prefetch;
   if (prefetching_ == share.number) prefetch = PrefetchStatusOf(prefetch_.state());
   if (const auto found = prefetched_.find(share.number); found != prefetched_.end()) {

@@ -41,7 +41,12 @@ struct ShownImage {
 
 // An image that is attached to a pool.
 struct Share {
-  enum class Stage { kOpening, kReady, kDetaching };
+  enum class Stage {
+    kOpening,
+    kReady,
+    kUnleased,  // its view is dropped, and goes when its last user does
+    kDetaching  // nobody has it; the kernel is about to forget it
+  };
   // Called once, with an error where the image cannot be had.
   using Waiter = std::function<void(const Share* share, std::exception_ptr error)>;
 
@@ -53,6 +58,7 @@ struct Share {
   std::vector<struct stat> copies;  // other files with the same id that were shown
   std::vector<Waiter> waiting;
   bool proved = false;
+  unsigned views = 0;          // that somebody has, firnd among them
   FileDescriptor pusher_root;  // until the prefetch has begun
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
 };
@@ -74,7 +80,8 @@ class Pool {
   void Attach(ShownImage image, ShareNumber number, Share::Waiter waiter);
   // A detached mount of a share that is ready.
   void CloneView(const Share& share, ViewMaker::Done done);
-  // Shows it no longer; it goes when its last user is gone.
+  // Nobody leases it any more: it goes when its last user is gone. Attached again before that, it
+  // is the same share.
   void Detach(ShareNumber number);
   void Upgrade() { worker_.Upgrade(); }
 
@@ -92,8 +99,10 @@ class Pool {
   Share* FindShown(const struct stat& file, bool foreign);
   Share* FindEqual(const Share& share);
   void TakeOpened(ShareNumber number, const ImageFacts& facts);
+  void MakeView(Share& share);
   void TakeView(ShareNumber number, FileDescriptor pusher_root, std::exception_ptr error);
   void Fail(ShareNumber number, std::exception_ptr error);
+  void TakeGone(SlotNumber slot);
   void StartNextPrefetch();
 
   const PoolSettings settings_;

@@ -1,6 +1,7 @@
 #include "mountd/view.h"
 
 #include <fcntl.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -92,11 +93,12 @@ std::string OverlayMountData(const std::string& empty, const std::string& fuse_r
   return data + SelinuxMountData(options.selinux_context);
 }
 
-FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
-                               const ViewOptions& options) {
+OverlayView MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
+                            const ViewOptions& options) {
   const FileDescriptor fuse_root = OpenDirectory(fuse_mount, ErrorKind::kSystem);
   const Scratch room(scratch);
-  const FileDescriptor empty = OpenDirectory(room.MakeDirectory("empty"), ErrorKind::kSystem);
+  const std::string empty_path = room.MakeDirectory("empty");
+  const FileDescriptor empty = OpenDirectory(empty_path, ErrorKind::kSystem);
   const std::string merged = room.MakeDirectory("merged");
   const std::string source = std::string(kViewSourcePrefix) + options.image;
   const std::string data =
@@ -105,7 +107,14 @@ FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string&
             data.c_str()) != 0) {
     throw RefusedView(errno, "the kernel refuses an overlay view", fuse_mount);
   }
-  return CloneMount(AT_FDCWD, merged + "/" + options.slot);
+  OverlayView view{.mount = CloneMount(AT_FDCWD, merged + "/" + options.slot)};
+  // The scratch file system lives as long as the overlay, which has a layer in it: its end is that
+  // of the last mount of the view, and of the last file open in it.
+  if (options.inotify >= 0) {
+    view.watch = inotify_add_watch(options.inotify, empty_path.c_str(), IN_DELETE_SELF);
+    if (view.watch < 0) throw RefusedView(errno, "cannot watch a view", empty_path);
+  }
+  return view;
 }
 
 void MoveView(const FileDescriptor& view, const FileDescriptor& target, const std::string& name) {
@@ -118,7 +127,7 @@ void MoveView(const FileDescriptor& view, const FileDescriptor& target, const st
 void PlaceOverlayView(const std::string& fuse_mount, const std::string& target,
                       const ViewOptions& options) {
   const FileDescriptor directory = OpenDirectory(target, ErrorKind::kMountPoint);
-  MoveView(MakeOverlayView(fuse_mount, target, options), directory, target);
+  MoveView(MakeOverlayView(fuse_mount, target, options).mount, directory, target);
 }
 
 }  // namespace firn

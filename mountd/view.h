@@ -33,12 +33,19 @@ struct ViewOptions {
   bool user_namespace = false;       // the caller is not in the initial user namespace
   std::string selinux_context = {};  // as for FuseMountOptions
   std::string slot{kOnlySlot};       // the entry of the FUSE root that is shown
+  int inotify = -1;                  // where to watch the view; -1: nowhere
 };
 
 // The data of mount(2) for the overlay; the layers are the paths of an empty directory and of the
 // FUSE root.
 std::string OverlayMountData(const std::string& empty, const std::string& fuse_root,
                              const ViewOptions& options);
+
+// A view, and how to learn that nobody has it any more.
+struct OverlayView {
+  FileDescriptor mount;  // detached
+  int watch = -1;        // with ViewOptions::inotify: gets IN_UNMOUNT when the last mount is gone
+};
 
 // Makes the view of the session mounted at `fuse_mount` (whose FUSE root has the entry
 // options.slot) as a detached mount that MoveView() can place. It keeps the session alive by
@@ -47,8 +54,8 @@ std::string OverlayMountData(const std::string& empty, const std::string& fuse_r
 //
 // `scratch` is any directory; during the call something is mounted there, in the caller's mount
 // namespace. Throws kSystem where the kernel refuses.
-FileDescriptor MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
-                               const ViewOptions& options);
+OverlayView MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
+                            const ViewOptions& options);
 
 // Mounts a detached mount at the directory `target` (a descriptor, may be O_PATH) in the caller's
 // mount namespace. `name` is its path, for messages. Throws kMountPoint.

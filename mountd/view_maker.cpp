@@ -2,11 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "format/error.h"
@@ -32,7 +35,13 @@ FileDescriptor CloneTree(const std::string& path) {
 }  // namespace
 
 ViewMaker::ViewMaker(const std::string& directory)
-    : directory_(directory), done_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : directory_(directory),
+      done_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+  if (!done_fd_.valid() || !inotify_.valid()) {
+    throw SystemError(ErrorKind::kSystem, errno, "cannot watch the views of a pool",
+                      "The limit fs.inotify.max_user_instances may be too low.");
+  }
   mounts_.Run([this] {
     if (mount("firn", directory_.c_str(), "ramfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") !=
         0) {
@@ -70,13 +79,18 @@ void ViewMaker::MakeView(SlotNumber slot, const std::string& image, const std::s
   Post(
       [this, slot, image, context] {
         const std::string fuse = directory_ + "/fuse";
-        const FileDescriptor view = MakeOverlayView(fuse, directory_ + "/scratch",
-                                                    {.image = image,
-                                                     .user_namespace = InUserNamespace(),
-                                                     .selinux_context = context,
-                                                     .slot = SlotName(slot)});
+        const OverlayView view = MakeOverlayView(fuse, directory_ + "/scratch",
+                                                 {.image = image,
+                                                  .user_namespace = InUserNamespace(),
+                                                  .selinux_context = context,
+                                                  .slot = SlotName(slot),
+                                                  .inotify = inotify_.get()});
+        {
+          const std::lock_guard lock(mutex_);
+          watches_[view.watch] = slot;
+        }
         MakePoolDirectory(ViewPath(slot));
-        MoveView(view, OpenFile(ViewPath(slot), O_PATH | O_DIRECTORY, ErrorKind::kSystem),
+        MoveView(view.mount, OpenFile(ViewPath(slot), O_PATH | O_DIRECTORY, ErrorKind::kSystem),
                  ViewPath(slot));
         return CloneTree(fuse + "/" + SlotName(slot));
       },
@@ -136,6 +150,25 @@ void ViewMaker::Deliver() {
     results.swap(results_);
   }
   for (Result& result : results) result.done(std::move(result.view), result.error);
+}
+
+std::vector<SlotNumber> ViewMaker::TakeGone() {
+  std::vector<SlotNumber> gone;
+  alignas(inotify_event) std::array<char, 4096> events;
+  for (;;) {
+    const ssize_t got = read(inotify_.get(), events.data(), events.size());
+    if (got <= 0) return gone;
+    const std::lock_guard lock(mutex_);
+    for (ssize_t at = 0; at < got;) {
+      inotify_event event;
+      std::memcpy(&event, events.data() + at, sizeof event);
+      at += static_cast<ssize_t>(sizeof event + event.len);
+      const auto found = watches_.find(event.wd);
+      if ((event.mask & IN_UNMOUNT) == 0 || found == watches_.end()) continue;
+      gone.push_back(found->second);
+      watches_.erase(found);
+    }
+  }
 }
 
 }  // namespace firn

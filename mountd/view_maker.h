@@ -5,6 +5,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -43,11 +44,17 @@ class ViewMaker {
   void MakeView(SlotNumber slot, const std::string& image, const std::string& context, Done done);
   // A detached mount of the slot's view, for a client.
   void CloneView(SlotNumber slot, Done done);
+  // Takes the view out of the namespace; who has a mount of it keeps it.
   void DropView(SlotNumber slot, Done done);
 
   // For poll(2): readable when something is done. Then Deliver() calls back.
   int done_fd() const { return done_fd_.get(); }
   void Deliver();
+
+  // For poll(2): readable when nobody has some view any more. Then TakeGone() gives the slots of
+  // such views, each as often as it had one.
+  int gone_fd() const { return inotify_.get(); }
+  std::vector<SlotNumber> TakeGone();
 
  private:
   struct Task {
@@ -66,11 +73,13 @@ class ViewMaker {
 
   const std::string directory_;
   FileDescriptor done_fd_;
+  FileDescriptor inotify_;
   PrivateMounts mounts_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Task> tasks_;
   std::vector<Result> results_;
+  std::map<int, SlotNumber> watches_;
   bool ending_ = false;
   std::thread thread_;
 };
