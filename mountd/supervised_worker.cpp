@@ -70,7 +70,10 @@ ImageFacts FactsFrom(const json& answer) {
 SupervisedWorker::SupervisedWorker(WorkerSettings settings, SharedPrefetchState& prefetch)
     : settings_(std::move(settings)), prefetch_(prefetch), memory_(std::in_place) {}
 
-SupervisedWorker::~SupervisedWorker() { End(); }
+SupervisedWorker::~SupervisedWorker() {
+  images_.clear();  // nobody is called back any more
+  End();
+}
 
 void SupervisedWorker::End() {
   if (!current_) return;

@@ -113,8 +113,8 @@ def serving(firnd, firn, *options, user=None):
         assert "serving the node" in node.first_line, node.first_line
         yield node
     finally:
-        node.end()
-    assert node.process.returncode == 0
+        errors = node.end()
+    assert node.process.returncode == 0, errors
 
 
 @pytest.fixture
@@ -557,4 +557,5 @@ def test_memory_and_descriptors_are_flat(firn, small_node, images):
     node.wait_for(lambda: not node.images(), "images are still attached")
     for pid, (descriptors, memory) in zip(processes, before):
         node.wait_for(lambda: descriptors_of(pid) <= descriptors, "descriptors are left")
-        assert resident(pid) < memory + (16 << 20)
+        if not os.environ.get("FIRN_SANITIZE"):  # which keeps what was freed, for a while
+            assert resident(pid) < memory + (16 << 20)
