@@ -13,6 +13,7 @@ namespace firn {
 void AddAttachCommand(CLI::App& app, int& exit_code);
 void AddBuildCommand(CLI::App& app, int& exit_code);
 void AddDetachCommand(CLI::App& app, int& exit_code);
+void AddHealthCommand(CLI::App& app, int& exit_code);
 void AddInspectCommand(CLI::App& app, int& exit_code);
 void AddLogCommand(CLI::App& app, int& exit_code);
 void AddMountCommand(CLI::App& app, int& exit_code);

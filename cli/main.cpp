@@ -132,6 +132,7 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddAttachCommand(app, exit_code);
   AddDetachCommand(app, exit_code);
   AddStatusCommand(app, exit_code);
+  AddHealthCommand(app, exit_code);
   AddLogCommand(app, exit_code);
   AddInspectCommand(app, exit_code);
   AddOptimizeCommand(app, exit_code);

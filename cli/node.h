@@ -5,7 +5,7 @@
 
 namespace firn {
 
-// Throws kNoReply where no firnd serves the node.
+// As NodeClient::ConnectOrStart(); throws kNoReply where no firnd serves the node.
 NodeClient ConnectOrThrow();
 
 }  // namespace firn

@@ -50,7 +50,7 @@ void AddRunCommand(CLI::App& app, const std::vector<std::string>& command, int& 
     job->command = command;
     CheckJob(*job, "run");
     std::optional<NodeClient> node;
-    if (session->MayUseNode()) node = NodeClient::Connect();
+    if (session->MayUseNode()) node = NodeClient::ConnectOrStart();
     RunJob(*job, session->ToLaunchOptions(), node ? &*node : nullptr, exit_code);
   });
 }

@@ -1,13 +1,17 @@
 #include "mountd/node_client.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 #include "format/error.h"
 #include "mountd/carried_error.h"
 #include "mountd/node_socket.h"
+#include "mountd/subprocess.h"
 
 namespace firn {
 namespace {
@@ -17,7 +21,24 @@ using nlohmann::json;
 // An image on a slow file system takes its time to be opened.
 constexpr int kAnswerTimeout = 60'000;  // milliseconds
 
+// Is there a systemd of the user's own, and has it the unit that Firn installs?
+bool StartThroughServiceManager() {
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  if (geteuid() == 0 || runtime == nullptr) return false;
+  if (access((std::string(runtime) + "/systemd/private").c_str(), F_OK) != 0) return false;
+  const FileDescriptor null(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  const pid_t pid = Spawn({"systemctl", "--user", "--quiet", "start", "firnd.service"},
+                          {.stderr_fd = null.get()});
+  return pid > 0 && WaitForExit(pid) == 0;
+}
+
 }  // namespace
+
+std::optional<NodeClient> NodeClient::ConnectOrStart() {
+  std::optional<NodeClient> node = Connect();
+  if (!node && StartThroughServiceManager()) node = Connect();
+  return node;
+}
 
 std::optional<NodeClient> NodeClient::Connect() {
   FileDescriptor socket = ConnectToNode();

@@ -36,6 +36,9 @@ class NodeClient {
  public:
   // Absent where no firnd serves the node.
   static std::optional<NodeClient> Connect();
+  // The same, after an ordinary user's service manager was asked to start that user's firnd: there
+  // it lives outside of the job that happens to be the first.
+  static std::optional<NodeClient> ConnectOrStart();
 
   // Each throws the Error that firnd answers with, or kNoReply.
   AttachedView Attach(const AttachRequest& request);

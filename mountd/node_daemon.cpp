@@ -93,9 +93,7 @@ NodeDaemon::~NodeDaemon() = default;
 void NodeDaemon::Run(const SignalSource& signals) {
   std::vector<pollfd> set;
   for (;;) {
-    set = {{signals.fd(), POLLIN, 0},
-           {ending_ ? -1 : socket_.fd(), POLLIN, 0},
-           {mount_table_.get(), POLLPRI, 0}};
+    set = {{signals.fd(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}, {mount_table_.get(), POLLPRI, 0}};
     for (const ClientPointer& client : clients_) {
       set.push_back({client->channel.fd(), POLLIN, 0});
     }
@@ -105,7 +103,10 @@ void NodeDaemon::Run(const SignalSource& signals) {
       throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
     }
     const Clock::time_point now = Clock::now();
-    if (set[0].revents != 0 && HandleSignals(signals)) return;
+    if (const int number = signals.Take()) {
+      LogInfo("{}: ending; workers serve those who have an image", strsignal(number));
+      return;
+    }
     for (const auto& [domain, pool] : pools_) pool->Handle(now);
     EndLeases(now, set);
     for (const ClientPointer& client : std::list(clients_)) HandleClient(client, now);
@@ -113,6 +114,7 @@ void NodeDaemon::Run(const SignalSource& signals) {
     if (set[1].revents != 0) Accept(now);
     DetachUnused(now);
     if (IsIdle(now)) return;
+    watchdog_.Beat(now);
   }
 }
 
@@ -122,24 +124,11 @@ int NodeDaemon::PollTimeout(Clock::time_point now) const {
   return timeout;
 }
 
-bool NodeDaemon::HandleSignals(const SignalSource& signals) {
-  while (const int number = signals.Take()) {
-    if (++signals_ > 1) {
-      LogWarning("{} again: ending, though images may be in use", strsignal(number));
-      return true;
-    }
-    LogInfo("{}: ending when nobody has a lease", strsignal(number));
-    ending_ = true;
-  }
-  return ending_ && leases_.leases().empty();
-}
-
 bool NodeDaemon::IsIdle(Clock::time_point now) {
   const bool is_busy =
       !clients_.empty() || !leases_.leases().empty() ||
       std::ranges::any_of(pools_, [](const auto& pool) { return !pool.second->shares().empty(); });
   if (is_busy) busy_at_ = now;
-  if (ending_ && leases_.leases().empty()) return true;
   return options_.idle_exit.count() != 0 && now - busy_at_ >= options_.idle_exit;
 }
 
@@ -264,7 +253,6 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
   lease.holder = client->peer.uid;
   lease.pid = client->peer.pid;
   lease.name = message.body.value("name", std::string());
-  if (ending_) throw Error(ErrorKind::kSystem, "firnd is ending", "Use --no-daemon meanwhile.");
   CheckShareLimit(client->peer.uid);
   const bool with_view = message.body.value("view", true);
   Pool& pool = PoolOf(image.status.st_uid);

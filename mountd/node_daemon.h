@@ -16,6 +16,7 @@
 #include "mountd/node_socket.h"
 #include "mountd/pool.h"
 #include "mountd/service_loop.h"
+#include "mountd/service_manager.h"
 #include "mountd/worker_channel.h"
 
 namespace firn {
@@ -44,8 +45,8 @@ class NodeDaemon {
 
   const std::string& socket_path() const { return socket_.path(); }
 
-  // Returns after the second SIGTERM, SIGINT or SIGHUP, or the first one when nobody has a lease,
-  // or when it was idle for long enough.
+  // Returns after SIGTERM, SIGINT or SIGHUP, or when it was idle for long enough. Who has a view of
+  // an image then keeps it: its worker serves on, without a keeper.
   void Run(const SignalSource& signals);
 
  private:
@@ -79,7 +80,6 @@ class NodeDaemon {
   void EndLeases(Clock::time_point now, const std::vector<pollfd>& set);
   void DetachUnused(Clock::time_point now);
   bool IsIdle(Clock::time_point now);
-  bool HandleSignals(const SignalSource& signals);
   int PollTimeout(Clock::time_point now) const;
 
   const NodeOptions options_;
@@ -91,8 +91,7 @@ class NodeDaemon {
   uint64_t last_share_ = 0;
   std::map<ShareNumber, Clock::time_point> unused_since_;
   Clock::time_point busy_at_ = Clock::now();
-  bool ending_ = false;
-  unsigned signals_ = 0;
+  Watchdog watchdog_;
 };
 
 }  // namespace firn

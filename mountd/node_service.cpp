@@ -11,6 +11,7 @@
 #include "mountd/namespace.h"
 #include "mountd/readiness.h"
 #include "mountd/readiness_report.h"
+#include "mountd/service_manager.h"
 
 namespace firn {
 namespace {
@@ -22,7 +23,9 @@ void ServeNode(const NodeServiceOptions& options, ReadinessReport& report) {
   report.Tell(
       FormatReady({.pid = getpid(), .view = ViewKind::kOverlay, .control = daemon.socket_path()}));
   LogInfo("serving the node at {}", daemon.socket_path());
+  TellServiceReady();
   daemon.Run(signals);
+  TellServiceStopping();
   LogInfo("the service of the node ended");
 }
 

@@ -51,7 +51,10 @@ Pool::Pool(PoolSettings settings)
   views_.RaisePoolReadAhead();
 }
 
-Pool::~Pool() { prefetch_.Stop(); }
+Pool::~Pool() {
+  prefetch_.Stop();
+  worker_.Leave();
+}
 
 Share* Pool::FindShown(const struct stat& file, bool foreign) {
   for (auto& [number, share] : shares_) {

@@ -64,7 +64,8 @@ struct Share {
 };
 
 // The keeper's side of a trust domain: one FUSE superblock, one worker, and the images that are
-// attached. To be used by one thread, with a loop around poll(2).
+// attached. To be used by one thread, with a loop around poll(2). When it goes, its worker serves
+// those who have a view until the last one is gone.
 class Pool {
  public:
   using Clock = std::chrono::steady_clock;

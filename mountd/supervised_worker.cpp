@@ -72,7 +72,7 @@ SupervisedWorker::SupervisedWorker(WorkerSettings settings, SharedPrefetchState&
 
 SupervisedWorker::~SupervisedWorker() {
   images_.clear();  // nobody is called back any more
-  End();
+  if (!is_left_) End();
 }
 
 void SupervisedWorker::End() {

@@ -76,6 +76,9 @@ class SupervisedWorker {
   void Detach(SlotNumber slot, std::function<void()> released);
   void Prove(SlotNumber slot, std::function<void(bool is_right)> proved);
 
+  // The worker is to outlive this object: without a keeper it serves on until its session ends.
+  void Leave() { is_left_ = true; }
+
   // Puts another worker in its place, from the program as it is on disk now, which has opened the
   // image before the old one stops. Throws, and leaves the old one at work, where that fails.
   void Upgrade();
@@ -140,6 +143,7 @@ class SupervisedWorker {
   std::optional<Process> current_;
   std::vector<pid_t> abandoned_;  // killed, and not dead yet
   bool ended_ = false;
+  bool is_left_ = false;
   uint64_t restarts_ = 0;
   bool careful_ = false;
   std::deque<Clock::time_point> crashes_;        // of late

@@ -1,5 +1,6 @@
 #include "mountd/worker.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -209,6 +210,10 @@ int RunWorker(int socket) {
   prctl(PR_SET_DUMPABLE, 0);
   // Ctrl-C in a terminal is for the keeper, which ends its worker as it sees fit.
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(number, SIG_IGN);
+  // What is logged goes to the keeper; whoever reads its standard error must see the end of that
+  // when the keeper ends.
+  const FileDescriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null.get(), fd);
   CloseOtherDescriptors({socket});
   WorkerChannel channel{FileDescriptor(socket)};
   ForwardLogTo([&](LogLevel level, std::string_view message, const LogFields& fields) {

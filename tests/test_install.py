@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -28,7 +29,24 @@ def test_what_is_installed(installed):
             "share/man/man5/firn-image.5", "share/man/man5/firnd.yaml.5",
             "share/doc/firn/FORMAT.md", "share/doc/firn/README.md", "share/doc/firn/LICENSE",
             "share/doc/firn/CHANGELOG.md", "share/doc/firn/firnd.yaml"} <= files
-    assert not {name for name in files if name.startswith(("include/", "lib"))}
+    units = {"lib/systemd/system/firnd.service", "lib/systemd/user/firnd.service"}
+    assert units <= files
+    assert not {name for name in files if name.startswith(("include/", "lib"))} - units
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.parametrize("kind", ["system", "user"])
+def test_units_are_right(installed, scratch, kind):
+    """By systemd's own judgement, of a copy that starts the programs of this stage."""
+    unit = (installed / "lib/systemd" / kind / "firnd.service").read_text()
+    started = next(line for line in unit.splitlines() if line.startswith("ExecStart="))
+    program = started.removeprefix("ExecStart=").split()[0]
+    copy = scratch / kind / "firnd.service"
+    copy.parent.mkdir()
+    copy.write_text(unit.replace(program, str(installed / "sbin/firnd")))
+    result = subprocess.run(["systemd-analyze", "verify", "--man=no", f"--{kind}", copy],
+                            capture_output=True, text=True)
+    assert "firnd.service" not in result.stderr, result.stderr
 
 
 def test_versions_agree(installed):
@@ -46,7 +64,8 @@ def test_manual_has_every_command_and_option(installed):
                           check=True).stdout
     words = set(page.replace(",", " ").replace("[", " ").replace("]", " ").split())
     missing = []
-    for command in ("build", "mount", "unmount", "run", "inspect", "verify", "status", "log"):
+    for command in ("build", "mount", "unmount", "run", "inspect", "verify", "status", "log", "attach",
+                    "detach", "health"):
         help_text = subprocess.run([installed / "bin/firn", command, "--help"], capture_output=True,
                                    text=True, check=True).stdout
         options = {word.rstrip(",") for line in help_text.splitlines()

@@ -99,9 +99,7 @@ class Node:
                       "the digests were not proved")
 
     def end(self):
-        # Two different ones, as two of a kind may arrive as one.
         self.process.send_signal(signal.SIGTERM)
-        self.process.send_signal(signal.SIGINT)
         _, errors = self.process.communicate(timeout=DEADLINE)
         return errors
 
@@ -468,7 +466,117 @@ def test_a_users_firnd_ends_when_it_is_idle(firn, firnd, ordinary_user, images):
     assert not (ordinary_user.runtime / "firn" / "firnd.sock").exists()
 
 
-# Workers come and go.
+def test_a_users_service_manager_starts_it(firn, firnd, ordinary_user, images):
+    """With a stand-in for systemctl, which does what the unit says."""
+    programs = ordinary_user.make_directory("programs")
+    stand_in = programs / "systemctl"
+    stand_in.write_text(f"#!/bin/sh\necho \"$@\" > {programs}/asked\n"
+                        f"exec {firnd} --node --linger 0 --idle-exit 1\n")
+    stand_in.chmod(0o755)
+    manager = ordinary_user.runtime / "systemd"
+    manager.mkdir()
+    (manager / "private").touch()
+    environment = ordinary_user.environment()
+    environment["PATH"] = f"{programs}:{environment['PATH']}"
+    result = firn.run("run", images[0], "--", "true", user=ordinary_user, env=environment)
+    assert (programs / "asked").read_text() == "--user --quiet start firnd.service\n"
+    (manager / "private").unlink()
+    status = firn.status(user=ordinary_user)["node"]
+    assert status is not None and result.returncode == 0
+    end = time.monotonic() + DEADLINE
+    while (ordinary_user.runtime / "firn" / "firnd.sock").exists():
+        assert time.monotonic() < end, "it does not end when it is idle"
+        time.sleep(0.05)
+
+
+# Keepers and workers come and go.
+
+def test_who_has_an_image_keeps_it_when_firnd_is_restarted(firn, firnd, images, trees, directory,
+                                                           fuse):
+    with serving(firnd, firn) as first:
+        firn.run("mount", images[0], directory)
+        (pool,) = first.status()["pools"]
+        worker = os.pidfd_open(pool["worker"])
+    subprocess.run(["diff", "-r", trees[0], directory], check=True)
+    with serving(firnd, firn) as second:
+        assert second.images() == []
+        assert firn.run("run", images[0], "--", "cat", "/opt/tree-a/file-1", text=False).stdout
+        subprocess.run(["diff", "-r", trees[0], directory], check=True)
+        assert not select.select([worker], [], [], 0)[0]
+    subprocess.run(["umount", directory], check=True)
+    assert select.select([worker], [], [], DEADLINE)[0], "the worker is still there"
+    os.close(worker)
+
+
+def test_a_service_manager_is_told(firn, firnd, fuse, directory):
+    """By what speaks sd_notify: ready, alive, stopping."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(directory / "notify"))
+        manager.settimeout(DEADLINE)
+        environment = os.environ | {"NOTIFY_SOCKET": str(directory / "notify"),
+                                    "WATCHDOG_USEC": "200000"}
+        with subprocess.Popen([firnd, "--node", "--foreground"], env=environment,
+                              stderr=subprocess.PIPE) as service:
+            assert b"READY=1" in manager.recv(1000)
+            for _ in range(3):
+                assert manager.recv(1000) == b"WATCHDOG=1"
+            service.send_signal(signal.SIGTERM)
+            while (told := manager.recv(1000)) != b"STOPPING=1":
+                assert told == b"WATCHDOG=1"
+            service.communicate(timeout=DEADLINE)
+        assert service.returncode == 0
+
+
+# Health.
+
+def health(firn, *options, check=True):
+    result = firn.run("health", "--json", *options, check=check)
+    return result.returncode, json.loads(result.stdout)
+
+
+def test_health_reads_through_each_mount(firn, node, images, directory):
+    firn.run("mount", images[0], directory)
+    before = node.status()["pools"][0]["requests"].get("READ", 0)
+    code, told = health(firn)
+    assert (code, told["ok"]) == (0, True)
+    assert [(check["place"], check["state"]) for check in told["checks"]] == [
+        (str(directory), "ok"), ("slot 1", "ok")]
+    assert node.status()["pools"][0]["requests"]["READ"] > before
+    subprocess.run(["umount", directory], check=True)
+
+
+def test_health_of_a_session_of_its_own(firn, images, directory, fuse):
+    with firn.mounted(images[0], directory=directory):
+        code, told = health(firn, directory)
+        assert (code, [check["state"] for check in told["checks"]]) == (0, ["ok"])
+        (mounted,) = firn.status(directory)["mounts"]
+        # The fake alive: its processes are there, and none of them answers.
+        for pid in (mounted["pid"], mounted["worker"]):
+            os.kill(pid, signal.SIGSTOP)
+        result = firn.run("health", "--timeout", "300", directory, check=False)
+        for pid in (mounted["pid"], mounted["worker"]):
+            os.kill(pid, signal.SIGCONT)
+        assert result.returncode == NO_REPLY
+        assert "failed" in result.stdout and "no answer within 300 ms" in result.stdout
+
+
+def test_health_finds_wrong_bytes(firn, images, directory, fuse):
+    """What is mounted is not what the image file holds any more."""
+    image = directory / "image.firn"
+    image.write_bytes(images[0].read_bytes())
+    place = directory / "place"
+    place.mkdir()
+    with firn.mounted(image, directory=place):
+        image.unlink()
+        image.write_bytes(images[1].read_bytes())
+        result = firn.run("health", place, check=False)
+        assert result.returncode == NO_REPLY
+        assert "reads otherwise than the image has it" in result.stdout
+        image.unlink()
+        image.write_bytes(images[0].read_bytes())
+
+
+# Workers under load.
 
 @pytest.mark.concurrent
 def test_jobs_do_not_notice_that_workers_are_replaced(firn, firnd, node, images, trees, directory):
