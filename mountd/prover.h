@@ -32,7 +32,9 @@ class Prover {
   };
 
   void Work();
-  bool IsRight(const AttachedImage& image);
+  bool IsRight(const AttachedImage& attached);
+  // Throws kInterrupted.
+  void RequireNotEnding();
 
   std::mutex mutex_;
   std::condition_variable changed_;
