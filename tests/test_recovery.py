@@ -16,8 +16,9 @@ import pytest
 from harness.jobs import DEADLINE
 
 READERS = 16
-# Of an open file's read, in seconds: what a reader may have to wait while a worker is replaced.
-LONGEST_WAIT = 2.0 if not os.environ.get("FIRN_SANITIZE") else 20.0
+# Of an open file's read, in seconds: longer is no wait for another worker but a hang, also on a
+# machine that has other things to do.
+LONGEST_WAIT = 10.0 if not os.environ.get("FIRN_SANITIZE") else 30.0
 
 # Reads all files again and again, past the page cache, until its standard input ends; then prints
 # how often, and the longest time that a read took.

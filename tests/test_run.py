@@ -210,7 +210,8 @@ def test_a_job_that_is_killed_leaves_nothing(firn, image, user, place, killed):
         wait_until_gone(served_by)
         _, errors = job.communicate("go\n", timeout=DEADLINE)
         assert job.returncode == 1
-        assert "not connected" in errors
+        # The latter where the request was under way when the last process of firnd died.
+        assert "not connected" in errors or "connection abort" in errors
         # It could not take its control socket with it; whoever asks for the sessions does that.
         firn.run("status", user=user)
     else:
