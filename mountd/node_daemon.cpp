@@ -95,7 +95,8 @@ void NodeDaemon::Run(const SignalSource& signals) {
   for (;;) {
     set = {{signals.fd(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}, {mount_table_.get(), POLLPRI, 0}};
     for (const ClientPointer& client : clients_) {
-      set.push_back({client->channel.fd(), POLLIN, 0});
+      // Who waits for an answer is not read from, so must not wake anybody either.
+      set.push_back({client->is_waiting ? -1 : client->channel.fd(), POLLIN, 0});
     }
     leases_.AppendPollSet(set);
     for (const auto& [domain, pool] : pools_) pool->AppendPollSet(set);
@@ -284,6 +285,9 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
   try {
     if (lease.kind == LeaseKind::kProcess) {
       lease.process = FileDescriptor(fcntl(client->process.get(), F_DUPFD_CLOEXEC, 0));
+      if (!lease.process.valid()) {
+        throw Error(ErrorKind::kSystem, "the process that asked for the image has ended");
+      }
     }
     if (lease.kind == LeaseKind::kMount) {
       client->unplaced = std::move(lease);
