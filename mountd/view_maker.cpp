@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -21,6 +22,21 @@ namespace {
 void MakePoolDirectory(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0) return;
   throw SystemError(ErrorKind::kSystem, errno, "cannot make a directory").WithPath(path);
+}
+
+// Makes `directory` the root of the calling thread's mount namespace, where nothing but /proc and
+// /sys is left of the host: what the host unmounts would live on in here as long as firnd does.
+// False where the kernel refuses that (an initramfs cannot be left).
+bool LeaveHostMounts(const std::string& directory) {
+  for (const std::string& name : {std::string("/proc"), std::string("/sys")}) {
+    MakePoolDirectory(directory + name);
+    if (mount(name.c_str(), (directory + name).c_str(), nullptr, MS_BIND | MS_REC, nullptr) != 0) {
+      return false;
+    }
+  }
+  // Stacked on the new root, the old one is what "." names until it is gone: pivot_root(2).
+  return chdir(directory.c_str()) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+         umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;
 }
 
 FileDescriptor CloneTree(const std::string& path) {
@@ -49,6 +65,7 @@ ViewMaker::ViewMaker(const std::string& directory)
           .WithPath(directory_);
     }
     for (const char* name : {"/fuse", "/scratch", "/views"}) MakePoolDirectory(directory_ + name);
+    if (LeaveHostMounts(directory_)) directory_.clear();
   });
   thread_ = std::thread([this] { Work(); });
 }

@@ -71,7 +71,7 @@ class ViewMaker {
   void Work();
   std::string ViewPath(SlotNumber slot) const;
 
-  const std::string directory_;
+  std::string directory_;  // of the mounts, in the namespace
   FileDescriptor done_fd_;
   FileDescriptor inotify_;
   PrivateMounts mounts_;

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -24,6 +25,18 @@ USAGE, SYSTEM, NO_REPLY = 2, 7, 9
 RUN_FAILED = 125
 
 
+def hold(path):
+    """A descriptor of a directory that sessions which end leave alone, as somebody holds it."""
+    while True:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            if os.path.exists(path) and os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+            os.close(fd)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def own_run_directory(root_user):
     """A mount namespace with a /run/firn of its own: sessions of other tests go on without this
@@ -31,10 +44,17 @@ def own_run_directory(root_user):
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) != 0:
         pytest.skip("no private mount namespace can be made here")
-    os.makedirs("/run/firn", mode=0o700, exist_ok=True)
-    for command in (["mount", "--make-rprivate", "/"],
-                    ["mount", "-t", "tmpfs", "-o", "mode=0700", "firn-tests", "/run/firn"]):
-        subprocess.run(command, check=True)
+    # Copies of what other tests have mounted would live on in here when they unmount it.
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
+        if "/firn-test-" in line.split()[4]:
+            subprocess.run(["umount", "--lazy", line.split()[4]], check=True)
+    # Removed outside of the namespace, the directory would take the mount on it along.
+    held = hold("/run/firn")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "firn-tests", "/run/firn"],
+                   check=True)
+    yield
+    os.close(held)
 
 
 @pytest.fixture(scope="module")
