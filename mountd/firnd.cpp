@@ -32,7 +32,7 @@ constexpr char kFooter[] =
     "\n"
     "SIGTERM unmounts: at once, or lazily where the image is in use; a second one ends firnd. "
     "With\n"
-    "--node the first one ends it when nobody has a lease.";
+    "--node the first one ends it; who has an image is served on.";
 
 int CheckConfig(const FirndOptions& options) {
   if (!options.arguments.empty()) {
@@ -51,7 +51,8 @@ int CheckConfig(const FirndOptions& options) {
 
 int UpgradeNode() {
   std::optional<NodeClient> node = NodeClient::Connect();
-  if (!node) throw Error(ErrorKind::kNoReply, "no firnd serves this node", "There is no need to.");
+  if (!node)
+    throw Error(ErrorKind::kNoReply, "no firnd serves this node", "There is nothing to upgrade.");
   const uint64_t workers = node->Upgrade();
   std::cout << "firnd: " << workers << (workers == 1 ? " worker" : " workers") << " replaced"
             << std::endl;
