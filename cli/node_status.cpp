@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "cli/progress.h"
 #include "cli/text.h"
 #include "format/error.h"
 #include "mountd/node_client.h"
