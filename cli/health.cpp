@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -125,11 +124,9 @@ std::vector<Checked> CheckAll(const HealthOptions& options) {
   return all;
 }
 
-void Print(const std::vector<Checked>& all, bool as_json) {
+void Print(const std::vector<Checked>& all, bool is_ok, bool as_json) {
   nlohmann::ordered_json checks = nlohmann::ordered_json::array();
-  bool is_ok = true;
   for (const Checked& checked : all) {
-    is_ok = is_ok && checked.state != "failed";
     const double milliseconds = static_cast<double>(checked.result.took.count()) / 1000;
     if (!as_json) {
       std::cout << checked.state << "  " << Printable(checked.place) << "  "
@@ -160,10 +157,10 @@ void AddHealthCommand(CLI::App& app, int& exit_code) {
   health->add_flag("--json", options->json, "Print it as JSON");
   health->callback([options, &exit_code] {
     const std::vector<Checked> all = CheckAll(*options);
-    Print(all, options->json);
-    const bool has_failed = std::any_of(
+    const bool is_ok = std::none_of(
         all.begin(), all.end(), [](const Checked& checked) { return checked.state == "failed"; });
-    if (has_failed) exit_code = static_cast<int>(ErrorKind::kNoReply);
+    Print(all, is_ok, options->json);
+    if (!is_ok) exit_code = static_cast<int>(ErrorKind::kNoReply);
   });
 }
 

@@ -23,6 +23,13 @@ void OpenStandardStreams() {
   }
 }
 
+bool SilenceStandardStreams() {
+  const FileDescriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!null.valid()) return false;
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null.get(), fd);
+  return true;
+}
+
 void CloseOtherDescriptors(std::vector<int> kept) {
   std::erase_if(kept, [](int fd) { return fd <= STDERR_FILENO; });
   std::sort(kept.begin(), kept.end());
@@ -46,9 +53,7 @@ bool ForkIntoBackground() {
   const pid_t second = fork();
   if (second != 0) _exit(second < 0 ? EXIT_FAILURE : EXIT_SUCCESS);
   umask(077);
-  const FileDescriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  if (chdir("/") != 0 || !null.valid()) _exit(EXIT_FAILURE);
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null.get(), fd);
+  if (chdir("/") != 0 || !SilenceStandardStreams()) _exit(EXIT_FAILURE);
   return true;
 }
 

@@ -9,6 +9,10 @@ namespace firn {
 // take their place, and what is printed would go into it. Throws kInternal.
 void OpenStandardStreams();
 
+// Has the standard streams lead to /dev/null from now on. Where that cannot be opened they stay.
+// Returns whether it could.
+bool SilenceStandardStreams();
+
 // Closes every descriptor above standard error but those in `kept`.
 void CloseOtherDescriptors(std::vector<int> kept);
 

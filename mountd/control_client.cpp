@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,9 +27,7 @@ FileDescriptor Connect(const std::string& path, uid_t owner, bool& refused) {
   if (!fd.valid()) throw SystemError(ErrorKind::kInternal, errno, "cannot make a socket");
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kReplyTimeout, sizeof kReplyTimeout);
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &kReplyTimeout, sizeof kReplyTimeout);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  const sockaddr_un address = SocketAddress(path);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     refused = errno == ECONNREFUSED;
     return FileDescriptor();

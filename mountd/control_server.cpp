@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,13 +17,6 @@ namespace {
 constexpr std::chrono::seconds kClientTimeout{5};
 constexpr size_t kLongestRequest = 4096;
 constexpr size_t kMostClients = 32;
-
-sockaddr_un AddressOf(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  return address;
-}
 
 bool MayAsk(int client) {
   ucred peer{};
@@ -42,7 +34,7 @@ ControlServer::ControlServer(RuntimeDirectory directory, Answer answer)
       listener_(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
   // Under its name only once it listens: a socket that refuses connections is a dead firnd's.
   const std::string making = name_ + ".new";
-  const sockaddr_un address = AddressOf(directory_.ShortPathOf(making));
+  const sockaddr_un address = SocketAddress(directory_.ShortPathOf(making));
   unlinkat(directory_.fd(), making.c_str(), 0);
   if (!listener_.valid() ||
       bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||

@@ -3,6 +3,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
+#include <string>
 
 namespace firn {
 
@@ -12,6 +14,14 @@ struct ErrorCounters {
   std::atomic<uint64_t> memory{0};    // allocation failed
   std::atomic<uint64_t> poisoned{0};  // requests that end the worker each time
   std::atomic<uint64_t> other{0};     // the image cannot be read, and everything else
+
+  // By these names.
+  std::map<std::string, uint64_t> Snapshot() const {
+    return {{"damaged", damaged.load()},
+            {"memory", memory.load()},
+            {"poisoned", poisoned.load()},
+            {"other", other.load()}};
+  }
 };
 
 }  // namespace firn

@@ -20,6 +20,7 @@
 
 #include "format/digest.h"
 #include "format/image.h"
+#include "mountd/background.h"
 #include "mountd/subprocess.h"
 
 namespace firn {
@@ -135,8 +136,7 @@ struct Report {
 
 [[noreturn]] void CheckInChild(const HealthTarget& target, int report_fd) {
   // Left behind, it must not keep the caller's output open.
-  const FileDescriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null.get(), fd);
+  SilenceStandardStreams();
   microseconds took{0};
   Report report;
   std::string message;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <sstream>
 
@@ -184,6 +185,22 @@ SessionAddress LaunchFor(const JobImage& image, const JobMount& job, const Launc
   return LaunchSessionOn(job, image.fd, image.name, image.prefix, launch);
 }
 
+// Shows each image at its prefix, in the caller's new namespace: `show` mounts the one of that
+// index at the directory.
+void PlaceImages(const std::vector<JobImage>& images, const WorkingDirectory& working_directory,
+                 const std::function<void(size_t, const std::string&)>& show) {
+  PrefixPlacer placer;
+  std::vector<std::string> covered;
+  for (size_t i = 0; i < images.size(); ++i) {
+    covered.push_back(placer.Ensure(images[i].prefix));
+    CheckHidesNone(images, covered);
+    show(i, covered.back());
+  }
+  placer.Seal();
+  covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());
+  working_directory.Restore(covered);
+}
+
 }  // namespace
 
 void CheckPrefixes(const std::vector<JobImage>& images) {
@@ -204,16 +221,9 @@ void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& opti
   });
   EnterJobNamespace();
 
-  PrefixPlacer placer;
-  std::vector<std::string> covered;
-  for (size_t i = 0; i < images.size(); ++i) {
-    covered.push_back(placer.Ensure(images[i].prefix));
-    CheckHidesNone(images, covered);
-    ShowImage(i, images[i], covered.back(), options, settings, launcher);
-  }
-  placer.Seal();
-  covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());
-  working_directory.Restore(covered);
+  PlaceImages(images, working_directory, [&](size_t i, const std::string& target) {
+    ShowImage(i, images[i], target, options, settings, launcher);
+  });
 }
 
 void EnterNodeView(const std::vector<JobImage>& images, NodeClient& node, bool prefetch) {
@@ -229,17 +239,9 @@ void EnterNodeView(const std::vector<JobImage>& images, NodeClient& node, bool p
   }
   EnterJobNamespaceIn(views.front().user_namespace);
 
-  PrefixPlacer placer;
-  std::vector<std::string> covered;
-  for (size_t i = 0; i < images.size(); ++i) {
-    covered.push_back(placer.Ensure(images[i].prefix));
-    CheckHidesNone(images, covered);
-    MoveView(views[i].view, OpenFile(covered.back(), O_PATH | O_DIRECTORY, ErrorKind::kMountPoint),
-             covered.back());
-  }
-  placer.Seal();
-  covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());
-  working_directory.Restore(covered);
+  PlaceImages(images, working_directory, [&](size_t i, const std::string& target) {
+    MoveView(views[i].view, OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint), target);
+  });
 }
 
 int ExecuteCommand(const std::vector<std::string>& command) {

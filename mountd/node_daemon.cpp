@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include "mountd/carried_error.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/log.h"
+#include "mountd/subprocess.h"
 
 namespace firn {
 namespace {
@@ -39,7 +39,7 @@ FileDescriptor OpenPeer(int socket, pid_t pid) {
 #else
   static_cast<void>(socket);
 #endif
-  return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  return OpenProcess(pid);
 }
 
 // The image is read through this very descriptor, and never opened again.

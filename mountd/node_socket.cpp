@@ -4,7 +4,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -17,13 +16,6 @@ namespace firn {
 namespace {
 
 constexpr int kBacklog = 256;
-
-sockaddr_un NodeAddress(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof address.sun_path - 1);
-  return address;
-}
 
 // Is the open file still what its name leads to? One that ends takes its lock file away.
 bool IsStillThere(const RuntimeDirectory& directory, const FileDescriptor& lock) {
@@ -55,7 +47,7 @@ bool IsSystem() { return geteuid() == 0 && !InUserNamespace(); }
 
 FileDescriptor ConnectAs(const std::string& path, uid_t owner) {
   FileDescriptor fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  const sockaddr_un address = NodeAddress(path);
+  const sockaddr_un address = SocketAddress(path);
   if (!fd.valid() ||
       connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return FileDescriptor();
@@ -76,7 +68,7 @@ NodeSocket::NodeSocket()
       listener_(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
   if (is_system_) fchmod(directory_.fd(), 0711);
   unlinkat(directory_.fd(), kNodeSocket, 0);  // of one that crashed, as the lock is ours
-  const sockaddr_un address = NodeAddress(directory_.ShortPathOf(kNodeSocket));
+  const sockaddr_un address = SocketAddress(directory_.ShortPathOf(kNodeSocket));
   const mode_t mask = umask(is_system_ ? 0 : 077);
   const bool is_bound =
       listener_.valid() &&

@@ -143,7 +143,8 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
     to_prefetch_.push_back(number);
     StartNextPrefetch();
   }
-  if (!share.proved && !share.facts.foreign && IsOwnersAlone(share.image)) {
+  if (!share.is_proof_asked && !share.facts.foreign && IsOwnersAlone(share.image)) {
+    share.is_proof_asked = true;
     worker_.Prove(share.slot, [this, number](bool is_right) {
       if (const auto proved = shares_.find(number); proved != shares_.end()) {
         proved->second.proved = is_right;
@@ -248,11 +249,7 @@ json Pool::Status() const {
             {"bytes", state.cache.bytes.load()},
             {"capacity", settings_.cache_bytes}}},
           {"bytes_read", state.bytes_read.load()},
-          {"errors",
-           {{"damaged", state.errors.damaged.load()},
-            {"memory", state.errors.memory.load()},
-            {"poisoned", state.errors.poisoned.load()},
-            {"other", state.errors.other.load()}}}};
+          {"errors", state.errors.Snapshot()}};
 }
 
 json Pool::StatusOf(const Share& share) const {

@@ -58,6 +58,7 @@ struct Share {
   std::vector<struct stat> copies;  // other files with the same id that were shown
   std::vector<Waiter> waiting;
   bool proved = false;
+  bool is_proof_asked = false;
   unsigned views = 0;          // that somebody has, firnd among them
   FileDescriptor pusher_root;  // until the prefetch has begun
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();

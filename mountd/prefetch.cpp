@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,7 +30,7 @@ void Prefetch::Start(int image, PusherPlace place, unsigned threads) {
   }
   state_->stage.store(PrefetchStage::kRunning);
   pid_ = Spawn(argv, {.inherited = std::move(inherited)});
-  if (pid_ > 0) process_ = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  if (pid_ > 0) process_ = OpenProcess(pid_);
   if (pid_ > 0 && process_.valid()) {
     LogDebug("process {} prefetches with {} threads", pid_, threads);
     return;

@@ -2,6 +2,7 @@
 #define FIRN_MOUNTD_RUNTIME_DIRECTORY_H_
 
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include <optional>
 #include <string>
@@ -51,6 +52,9 @@ class RuntimeDirectory {
   FileDescriptor fd_;
   uid_t owner_;
 };
+
+// The address of a socket at a path, which must be short enough (ShortPathOf()).
+sockaddr_un SocketAddress(const std::string& path);
 
 }  // namespace firn
 

@@ -148,10 +148,7 @@ SessionStatus ServiceLoop::Status() const {
   status.cache_capacity = worker.settings().cache_bytes;
   status.bytes_read = state.bytes_read.load();
   status.prefetch = PrefetchStatusOf(parts_.prefetch.state());
-  status.errors = {{"damaged", state.errors.damaged.load()},
-                   {"memory", state.errors.memory.load()},
-                   {"poisoned", state.errors.poisoned.load()},
-                   {"other", state.errors.other.load()}};
+  status.errors = state.errors.Snapshot();
   return status;
 }
 

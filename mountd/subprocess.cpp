@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,6 +87,10 @@ pid_t Spawn(const std::vector<std::string>& argv, const SpawnOptions& options) {
   const int error = posix_spawnp(&pid, argv.front().c_str(), actions.get(), attributes.get(),
                                  Pointers(arguments).data(), environment.data());
   return error == 0 ? pid : -error;
+}
+
+FileDescriptor OpenProcess(pid_t pid) {
+  return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
 
 int WaitForExit(pid_t pid) {

@@ -28,6 +28,10 @@ struct SpawnOptions {
 // /dev/null as standard input. Returns its process id, or a negative errno.
 pid_t Spawn(const std::vector<std::string>& argv, const SpawnOptions& options);
 
+// A pidfd: readable, for poll(2), when the process has ended. Invalid, with errno set, where there
+// is no such process.
+FileDescriptor OpenProcess(pid_t pid);
+
 // Waits for the process; returns its exit code, 128 + N where signal N ended it.
 int WaitForExit(pid_t pid);
 

@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -98,7 +97,7 @@ SupervisedWorker::Process SupervisedWorker::Spawn(const std::string& program) co
                       "Check the limits on processes (ulimit -u, the job's pids limit).")
         .WithPath(program);
   }
-  FileDescriptor pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  FileDescriptor pidfd = OpenProcess(pid);
   if (!pidfd.valid()) {
     kill(pid, SIGKILL);
     WaitForExit(pid);

@@ -212,8 +212,7 @@ int RunWorker(int socket) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(number, SIG_IGN);
   // What is logged goes to the keeper; whoever reads its standard error must see the end of that
   // when the keeper ends.
-  const FileDescriptor null(open("/dev/null", O_RDWR | O_CLOEXEC));
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null.get(), fd);
+  SilenceStandardStreams();
   CloseOtherDescriptors({socket});
   WorkerChannel channel{FileDescriptor(socket)};
   ForwardLogTo([&](LogLevel level, std::string_view message, const LogFields& fields) {
