@@ -103,14 +103,15 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
                     .is_job = is_job});
   const SessionAddress address{
       .pid = getpid(), .view = attachment->view(), .control = loop.control_path()};
-  if (!report.Tell(FormatReady(address))) {
-    throw Error(ErrorKind::kInterrupted,
-                "the program that started firnd is gone; nothing is mounted");
-  }
+  // Before the caller is told, so that whoever reads the log then finds it there.
   LogInfo("serving {} at {} ({} view, {} threads)", options.image, target,
           ToString(attachment->view()), threads);
   if (!attachment->view_reason().empty()) {
     LogInfo("the view is direct: {}", attachment->view_reason());
+  }
+  if (!report.Tell(FormatReady(address))) {
+    throw Error(ErrorKind::kInterrupted,
+                "the program that started firnd is gone; nothing is mounted");
   }
   loop.Run();
   LogInfo("{} at {} ended", options.image, target);

@@ -79,7 +79,9 @@ void SupervisedWorker::End() {
   // Without its session there is nothing to finish.
   if (current_->channel.Send({{"op", "drain"}})) {
     const Clock::time_point deadline = Clock::now() + kDrainTimeout;
-    while (Clock::now() < deadline && !IsReadable(current_->pidfd.get(), milliseconds(10))) {
+    bool is_dead = false;
+    while (!is_dead && Clock::now() < deadline) {
+      is_dead = IsReadable(current_->pidfd.get(), milliseconds(10));
       while (const auto message = current_->channel.Receive()) IsAnswer(message->body);
     }
   }
@@ -292,6 +294,7 @@ void SupervisedWorker::Handle(Clock::time_point now) {
   if (current_) {
     TakeMessages(now);
     if (IsReadable(current_->pidfd.get(), milliseconds(0))) {
+      TakeMessages(now);  // its last words may have come after the look above
       HandleDeath(WaitForExit(current_->pid), now);
     } else {
       CheckHeartbeat(now);

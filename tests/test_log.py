@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import textwrap
+import time
 import types
 
 import pytest
@@ -43,6 +44,17 @@ def log_config(directory, text):
 
 def json_lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def lines_of(path, count):
+    """The lines of a log when there are as many: what a worker says reaches firnd in a moment."""
+    deadline = time.monotonic() + 20
+    while True:
+        lines = path.read_text().splitlines()
+        if len(lines) >= count or time.monotonic() > deadline:
+            assert len(lines) == count, lines
+            return lines
+        time.sleep(0.01)
 
 
 def damaged_copy(image, target):
@@ -90,7 +102,7 @@ def test_the_level_keeps_out_what_is_less(firn, root_user, image, directory):
     with firn.mounted(hurt, "--config", path) as place:
         assert log.read_text() == ""
         read_all(place)
-        (line,) = log.read_text().splitlines()
+        (line,) = lines_of(log, 1)
         assert " error: read of inode " in line
 
 
