@@ -76,7 +76,6 @@ BuildSummary Build(const BuildOptions& options,
   const BuildSettings settings = ResolveSettings(options, real_directory);
   const Profile profile = ReadProfiles(options.profiles);
 
-  const InterruptGuard interrupts;
   OutputFile output(options.output, options.force);
 
   BuildProgress walked{.stage = BuildStage::kWalk};
@@ -90,7 +89,7 @@ BuildSummary Build(const BuildOptions& options,
                                 progress(walked);
                               }});
   std::optional<TemporaryDirectory> bytecode;
-  Manifest manifest;
+  Manifest manifest = options.manifest;
   if (options.compile) {
     bytecode.emplace();
     manifest.python = CompileModules(*tree.root,
@@ -114,6 +113,7 @@ BuildSummary Build(const BuildOptions& options,
                                           .source_directory = directory.get(),
                                           .source_name = options.directory,
                                           .profile = applied.text,
+                                          .sections = options.sections,
                                           .order = OrderContents(*tree.root, applied.front)};
   manifest.name = settings.name;
   manifest.prefix = settings.prefix;
@@ -128,6 +128,7 @@ BuildSummary Build(const BuildOptions& options,
   summary.image = NamingOutput(output, [&] {
     return WriteImage(output.fd(), *tree.root, writer_options, std::move(manifest), report);
   });
+  if (options.check) options.check(output.temporary_path());
   output.Commit();
   summary.output = options.output;
   summary.skipped_special = tree.skipped_special;

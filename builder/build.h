@@ -25,6 +25,11 @@ struct BuildOptions {
   bool compile = true;
   bool force = false;                 // replace an existing output
   std::vector<std::string> profiles;  // files, merged in this order
+  Manifest manifest = {};             // what is known beforehand: version, environment, labels, …
+  std::vector<ExtraSection> sections = {};
+  // Called with the path of the whole image, which has not got its name yet, and gets it unless
+  // this throws.
+  std::function<void(const std::string& path)> check = {};
 };
 
 enum class BuildStage { kWalk, kCompile, kWrite };
@@ -45,8 +50,8 @@ struct BuildSummary {
 };
 
 // Checks the options, walks the directory, compiles its Python modules, and writes the image.
-// Reacts to SIGINT, SIGTERM and SIGHUP; leaves nothing behind when it throws. `progress` is called
-// on this thread. Throws kUsage, kInput, kOutput, kInterrupted.
+// Gives up where ThrowIfInterrupted() does; leaves nothing behind when it throws. `progress` is
+// called on this thread. Throws kUsage, kInput, kOutput, kInterrupted.
 BuildSummary Build(const BuildOptions& options,
                    const std::function<void(const BuildProgress&)>& progress);
 

@@ -1,11 +1,16 @@
 #include "builder/build.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 
+#include "builder/environment_build.h"
+#include "builder/interrupt.h"
+#include "cli/build_surroundings.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -20,6 +25,7 @@ struct BuildArguments {
   std::string prefix;
   std::string block_size = "1M";
   bool no_compile = false;
+  bool no_rules = false;
   bool json = false;
   bool quiet = false;
 };
@@ -108,6 +114,27 @@ void PrintSummary(const BuildSummary& summary, bool with_profile) {
             << "  id:          " << FormatImageId(summary.image.id) << '\n';
 }
 
+// An environment's directory, as a recipe.
+Recipe RecipeOf(const BuildOptions& options) {
+  const std::filesystem::path real = std::filesystem::canonical(options.directory);
+  Recipe recipe;
+  recipe.source.path = real.string();
+  recipe.name = options.name.value_or(real.filename().string());
+  recipe.prefix = options.prefix.value_or(real.string());
+  recipe.rules.compile = options.compile;
+  return recipe;
+}
+
+BuildSummary BuildImage(const BuildArguments& arguments,
+                        const std::function<void(const BuildProgress&)>& progress) {
+  const BuildOptions& options = arguments.options;
+  if (arguments.no_rules || !IsEnvironment(options.directory)) {
+    const InterruptGuard interrupts;
+    return Build(options, progress);
+  }
+  return BuildEnvironment(RecipeOf(options), options, SurroundingsOfBuild(), progress).image;
+}
+
 void RunBuild(BuildArguments& arguments) {
   BuildOptions& options = arguments.options;
   options.block_size = ParseBlockSize(arguments.block_size);
@@ -115,7 +142,7 @@ void RunBuild(BuildArguments& arguments) {
   BuildSummary summary;
   {
     ProgressBar bar(!arguments.quiet && !arguments.json);
-    summary = Build(options, [&](const BuildProgress& progress) {
+    summary = BuildImage(arguments, [&](const BuildProgress& progress) {
       bar.Update(StageName(progress.stage), progress.done, progress.total,
                  progress.stage == BuildStage::kWrite ? ProgressBar::Unit::kBytes
                                                       : ProgressBar::Unit::kCount);
@@ -154,6 +181,8 @@ void AddBuildCommand(CLI::App& app, int& exit_code) {
                     "Keep permissions as they are, instead of 0644 and 0755");
   command->add_flag("--skip-special", options.skip_special,
                     "Leave out device nodes, sockets and fifos instead of refusing them");
+  command->add_flag("--no-rules", arguments->no_rules,
+                    "Take an environment as it is: no venv is flattened, no path changed");
   command->add_flag("--no-compile", arguments->no_compile, "Make no .pyc of Python modules");
   command->add_flag("--force", options.force, "Replace the image if it exists");
   command->add_flag("--json", arguments->json, "Print the summary as JSON");

@@ -3,6 +3,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "format/appendix_writer.h"
@@ -39,9 +40,13 @@ WrittenImage WriteImage(int fd, TreeNode& root, const ImageWriterOptions& option
 
   const WriteProgress all{.files = part.contents.files, .bytes = part.contents.bytes};
   const std::string yaml = manifest.ToYaml();
+  AppendixContents contents{.manifest_yaml = yaml, .profile = options.profile};
+  for (const ExtraSection& section : options.sections) {
+    const ByteSpan content = std::as_bytes(std::span(section.content));
+    contents.others.push_back({section.name, {content.begin(), content.end()}});
+  }
   const WrittenAppendix appendix =
-      WriteAppendix(fd, part, {.manifest_yaml = yaml, .profile = options.profile}, options.jobs,
-                    [&] { progress(all); });
+      WriteAppendix(fd, part, contents, options.jobs, [&] { progress(all); });
   return {.id = appendix.image_id,
           .manifest = std::move(manifest),
           .squashfs_length = part.length,

@@ -45,6 +45,12 @@ struct ContentOrder {
   size_t front = 0;                    // the first so many share no fragment block with the rest
 };
 
+// A section that the writer of the SquashFS part knows nothing of.
+struct ExtraSection {
+  std::string name;
+  std::string content;
+};
+
 struct ImageWriterOptions {
   uint32_t block_size = 1u << 20;  // a power of two from 4 KiB to 1 MiB
   int level = 9;                   // zstd, 1 to 22
@@ -53,6 +59,7 @@ struct ImageWriterOptions {
   int source_directory = -1;       // descriptor of the directory that the tree was read from
   std::string source_name;         // its name, for messages
   std::string profile = {};        // text that goes into the image; empty: none
+  std::vector<ExtraSection> sections = {};
   ContentOrder order = {};
 };
 

@@ -31,6 +31,12 @@ inline constexpr std::string_view kManifestSection = "manifest";
 inline constexpr std::string_view kExtentsSection = "extents";
 inline constexpr std::string_view kDigestsSection = "digests";
 inline constexpr std::string_view kProfileSection = "profile";
+// What the builder knows of an environment. Readers may do without; FORMAT.md has their contents.
+inline constexpr std::string_view kRecipeSection = "recipe";      // YAML, firn-recipe(5)
+inline constexpr std::string_view kLocksSection = "locks";        // a tar archive of lock files
+inline constexpr std::string_view kPackagesSection = "packages";  // JSON
+inline constexpr std::string_view kNeedsSection = "needs";        // JSON
+inline constexpr std::string_view kSbomSection = "sbom";          // CycloneDX JSON
 
 constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) / alignment * alignment;

@@ -49,10 +49,19 @@ Manifest::Python LoadPython(const YAML::Node& node) {
   return python;
 }
 
+std::vector<Manifest::Variable> LoadVariables(const YAML::Node& node) {
+  std::vector<Manifest::Variable> variables;
+  for (const auto& entry : node) {
+    variables.push_back({entry.first.as<std::string>(), entry.second.as<std::string>()});
+  }
+  return variables;
+}
+
 Manifest Load(const YAML::Node& root) {
   if (!root.IsMap()) throw DamagedManifest("is no mapping");
   Manifest manifest;
   Load(root, "name", manifest.name);
+  Load(root, "version", manifest.version);
   Load(root, "prefix", manifest.prefix);
   Load(root, "builder", manifest.builder);
   Load(root, "time", manifest.time);
@@ -65,6 +74,15 @@ Manifest Load(const YAML::Node& root) {
   if (const YAML::Node contents = Mapping(root, "contents"))
     manifest.contents = LoadContents(contents);
   if (const YAML::Node python = Mapping(root, "python")) manifest.python = LoadPython(python);
+  if (const YAML::Node base = Mapping(root, "base")) {
+    manifest.base.emplace();
+    Load(base, "id", manifest.base->id);
+    Load(base, "path", manifest.base->path);
+  }
+  manifest.environment = LoadVariables(Mapping(root, "environment"));
+  Load(root, "scratch", manifest.scratch);
+  manifest.labels = LoadVariables(Mapping(root, "labels"));
+  Load(root, "bound", manifest.bound);
   return manifest;
 }
 
@@ -77,6 +95,23 @@ void EmitContents(YAML::Emitter& out, const Manifest::Contents& contents) {
   out << YAML::Key << "hard_links" << YAML::Value << contents.hard_links;
   out << YAML::Key << "bytes" << YAML::Value << contents.bytes;
   out << YAML::EndMap;
+}
+
+void EmitVariables(YAML::Emitter& out, const char* key,
+                   const std::vector<Manifest::Variable>& variables) {
+  if (variables.empty()) return;
+  out << YAML::Key << key << YAML::Value << YAML::BeginMap;
+  for (const auto& [name, value] : variables) {
+    out << YAML::Key << YAML::DoubleQuoted << name << YAML::Value << YAML::DoubleQuoted << value;
+  }
+  out << YAML::EndMap;
+}
+
+void EmitList(YAML::Emitter& out, const char* key, const std::vector<std::string>& list) {
+  if (list.empty()) return;
+  out << YAML::Key << key << YAML::Value << YAML::BeginSeq;
+  for (const std::string& text : list) out << YAML::DoubleQuoted << text;
+  out << YAML::EndSeq;
 }
 
 void EmitPython(YAML::Emitter& out, const Manifest::Python& python) {
@@ -95,6 +130,9 @@ std::string Manifest::ToYaml() const {
   out << YAML::BeginMap;
   out << YAML::Key << "format" << YAML::Value << kFormatVersion;
   out << YAML::Key << "name" << YAML::Value << YAML::DoubleQuoted << name;
+  if (!version.empty()) {
+    out << YAML::Key << "version" << YAML::Value << YAML::DoubleQuoted << version;
+  }
   out << YAML::Key << "prefix" << YAML::Value << YAML::DoubleQuoted << prefix;
   out << YAML::Key << "builder" << YAML::Value << YAML::DoubleQuoted << builder;
   out << YAML::Key << "time" << YAML::Value << time;
@@ -106,6 +144,16 @@ std::string Manifest::ToYaml() const {
   out << YAML::EndMap;
   EmitContents(out, contents);
   if (python) EmitPython(out, *python);
+  if (base) {
+    out << YAML::Key << "base" << YAML::Value << YAML::BeginMap;
+    out << YAML::Key << "id" << YAML::Value << YAML::DoubleQuoted << base->id;
+    out << YAML::Key << "path" << YAML::Value << YAML::DoubleQuoted << base->path;
+    out << YAML::EndMap;
+  }
+  EmitVariables(out, "environment", environment);
+  EmitList(out, "scratch", scratch);
+  EmitVariables(out, "labels", labels);
+  EmitList(out, "bound", bound);
   out << YAML::EndMap << YAML::Newline;
   if (!out.good()) {
     throw Error(ErrorKind::kInternal, "cannot write the manifest: " + out.GetLastError());

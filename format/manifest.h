@@ -25,7 +25,19 @@ struct Manifest {
     std::vector<std::string> not_compiled;  // paths, relative to the prefix
   };
 
+  // The image of which this one holds the differences: it is shown over that one.
+  struct Base {
+    std::string id;    // "sha256:…"
+    std::string path;  // where it was at the build, for whoever looks for it
+  };
+  // A variable that a job gets. "${PREFIX}" in it is the place where the image is shown.
+  struct Variable {
+    std::string name;
+    std::string value;
+  };
+
   std::string name;
+  std::string version;  // of the environment; may be empty
   std::string prefix;   // absolute
   std::string builder;  // "firn 0.1.0"
   int64_t time = 0;     // of every file, seconds since 1970
@@ -35,6 +47,11 @@ struct Manifest {
   std::string compression_library;  // "1.5.4"
   Contents contents;
   std::optional<Python> python;
+  std::optional<Base> base;
+  std::vector<Variable> environment;  // in this order
+  std::vector<std::string> scratch;   // variables that get a private directory of the job
+  std::vector<Variable> labels;       // of the recipe
+  std::vector<std::string> bound;     // paths below the prefix of files that only work there
 
   std::string ToYaml() const;
   // Throws kDamaged. Unknown keys are ignored, missing ones keep their defaults, but for `name` and

@@ -1,0 +1,89 @@
+#include "builder/environment_build.h"
+
+#include <fcntl.h>
+
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "builder/build_log.h"
+#include "builder/build_settings.h"
+#include "builder/inspection.h"
+#include "builder/interrupt.h"
+#include "builder/staging.h"
+#include "format/error.h"
+#include "format/file.h"
+#include "format/layout.h"
+
+namespace firn {
+namespace {
+
+// The image must not lie in the tree that is changed, where it would go with it.
+void CheckOutputIsOutside(const std::string& output, const std::string& place) {
+  std::error_code error;
+  const std::filesystem::path parent = std::filesystem::absolute(output).parent_path();
+  const std::string real = std::filesystem::canonical(parent, error).string();
+  if (error || (real + "/").compare(0, place.size() + 1, place + "/") != 0) return;
+  throw Error(ErrorKind::kUsage, "the image would lie in the environment that it is made of",
+              "Give another directory with -o.")
+      .WithPath(output);
+}
+
+void AddSection(BuildOptions& options, std::string_view name, std::string content) {
+  if (!content.empty()) options.sections.push_back({std::string(name), std::move(content)});
+}
+
+}  // namespace
+
+EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
+                                    const BuildSurroundings& surroundings,
+                                    const std::function<void(const BuildProgress&)>& progress) {
+  const InterruptGuard interrupts;
+  const bool is_there = recipe.source.kind == SourceKind::kDirectory;
+  BuildLog log(is_there ? std::string() : options.output + ".log", surroundings.show);
+  const std::string place = surroundings.enter_place(recipe.prefix);
+  CheckOutputIsOutside(options.output, place);
+  std::optional<Staging> staging;
+  if (is_there) {
+    // Opened in the process' own mount namespace: the kernel takes no layer of another one.
+    staging.emplace(OpenFile(recipe.source.path, O_PATH | O_DIRECTORY, ErrorKind::kInput),
+                    recipe.source.path, place);
+  } else {
+    staging.emplace(place);
+  }
+
+  EnvironmentSummary summary;
+  if (!is_there) summary.source = Realise(recipe.source, place, log, ThrowIfInterrupted);
+  const unsigned jobs = ResolveJobs(options.jobs);
+  summary.rules = ApplyRules({.path = place,
+                              .original = is_there ? recipe.source.path : place,
+                              .image = recipe.name,
+                              .rebuild = "firn build",
+                              .recipe = recipe,
+                              .jobs = jobs,
+                              .log = log,
+                              .poll = ThrowIfInterrupted});
+  Inspection inspection = Inspect(place, recipe, jobs, ThrowIfInterrupted);
+
+  options.directory = place;
+  options.name = recipe.name;
+  options.prefix = recipe.prefix;
+  options.compile = recipe.rules.compile;
+  options.manifest.version = recipe.version;
+  options.manifest.environment = recipe.environment;
+  options.manifest.scratch = recipe.scratch;
+  options.manifest.labels = recipe.labels;
+  options.manifest.bound = summary.rules.bound;
+  if (!recipe.profile.empty()) options.profiles.insert(options.profiles.begin(), recipe.profile);
+  AddSection(options, kPackagesSection, std::move(inspection.packages));
+  AddSection(options, kNeedsSection, std::move(inspection.needs));
+  AddSection(options, kSbomSection, std::move(inspection.sbom));
+  if (surroundings.check) {
+    options.check = [&](const std::string& path) { surroundings.check(path, recipe, log); };
+  }
+  summary.image = Build(options, progress);
+  return summary;
+}
+
+}  // namespace firn

@@ -1,0 +1,41 @@
+#ifndef FIRN_BUILDER_ENVIRONMENT_BUILD_H_
+#define FIRN_BUILDER_ENVIRONMENT_BUILD_H_
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "builder/build.h"
+#include "builder/recipe.h"
+#include "builder/rules.h"
+#include "builder/source.h"
+
+namespace firn {
+
+// What the builder needs done by those who know of mounts and jobs.
+struct BuildSurroundings {
+  // Sees to it that the directory exists, in a mount namespace that is the process' own from then
+  // on, and returns it without symlinks. Called once, before anything is made.
+  std::function<std::string(const std::string& prefix)> enter_place;
+  // Runs the recipe's checks in the image; throws where one fails. `path` is the image's file.
+  std::function<void(const std::string& path, const Recipe& recipe, BuildLog& log)> check;
+  std::function<void(std::string_view line)> show;  // a line that a tool printed
+};
+
+struct EnvironmentSummary {
+  BuildSummary image;
+  RulesReport rules;
+  RealisedSource source;
+};
+
+// Makes the image of a recipe: realises its source at the final prefix, applies the rules,
+// inspects, writes and checks. `options` say how it is written; what the recipe says is filled in
+// here. Needs a process with one thread. Throws as Build(), leaving nothing behind but the log of
+// the build.
+EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
+                                    const BuildSurroundings& surroundings,
+                                    const std::function<void(const BuildProgress&)>& progress);
+
+}  // namespace firn
+
+#endif  // FIRN_BUILDER_ENVIRONMENT_BUILD_H_
