@@ -7,8 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string_view>
 
+#include "builder/naming.h"
 #include "builder/utf8.h"
 #include "format/error.h"
 
@@ -19,7 +21,6 @@ constexpr uint32_t kMinBlockSize = 4096;
 constexpr uint32_t kMaxBlockSize = 1u << 20;
 constexpr int kMaxLevel = 22;
 constexpr unsigned kMaxJobs = 1024;
-constexpr size_t kMaxNameLength = 255;
 // Where SOURCE_DATE_EPOCH is not set. 1980: zip files, and so wheels, know no earlier time.
 constexpr int64_t kDefaultTime = 315532800;
 
@@ -50,25 +51,15 @@ unsigned ProcessorCount() {
 }
 
 std::string CheckedPrefix(const std::string& prefix) {
-  const auto refuse = [&](const std::string& why) {
-    return Error(ErrorKind::kUsage, "the prefix '" + EscapeForText(prefix) + "' " + why,
-                 "Give the absolute path at which the environment is to be seen with --prefix.");
-  };
-  if (!IsPrintableUtf8(prefix)) throw refuse("is not printable UTF-8");
-  if (!prefix.starts_with('/')) throw refuse("is not an absolute path");
-  std::string normal = std::filesystem::path(prefix).lexically_normal().string();
-  while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
-  for (const auto& part : std::filesystem::path(prefix)) {
-    if (part == "." || part == "..") throw refuse("contains '" + part.string() + "'");
+  if (const std::optional<std::string> why = WhyNotPrefix(prefix)) {
+    throw Error(ErrorKind::kUsage, "the prefix '" + EscapeForText(prefix) + "' " + *why,
+                "Give the absolute path at which the environment is to be seen with --prefix.");
   }
-  while (normal.starts_with("//")) normal.erase(0, 1);
-  if (normal == "/") throw refuse("is the root directory, which an image cannot take the place of");
-  return normal;
+  return NormalizedPrefix(prefix);
 }
 
 std::string CheckedName(const std::string& name) {
-  if (name.empty() || name.size() > kMaxNameLength || !IsPrintableUtf8(name) ||
-      name.find('/') != std::string::npos) {
+  if (!IsImageName(name)) {
     throw Error(ErrorKind::kUsage,
                 "'" + EscapeForText(name) +
                     "' cannot be the image's name: it takes 1 to 255 bytes of printable UTF-8 "
