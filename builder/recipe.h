@@ -23,11 +23,11 @@ enum class SourceKind {
 
 struct RecipeSource {
   SourceKind kind = SourceKind::kDirectory;
-  std::string path;      // absolute
-  std::string tool;      // the name of the program that realises it; empty: the first that is there
-  std::string python;    // for locks of Python packages: an interpreter's path, name or version
-  bool resolve = false;  // take an input that is no lock, and lock it
-  std::vector<std::string> options;  // further words for the tool
+  std::string path = {};    // absolute
+  std::string tool = {};    // the program that realises it; empty: the first that is there
+  std::string python = {};  // for locks of Python packages: an interpreter's path, name or version
+  bool resolve = false;     // take an input that is no lock, and lock it
+  std::vector<std::string> options = {};  // further words for the tool
   bool operator==(const RecipeSource&) const = default;
 };
 

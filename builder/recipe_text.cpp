@@ -121,7 +121,7 @@ void DetectKind(RecipeReader& reader, const Value& value, RecipeSource& source) 
   try {
     source.kind = DetectSource(source.path).kind;
   } catch (const Error& error) {
-    reader.AddMistake(value, error.what());
+    reader.AddMistake(value, error.path() + ": " + error.message());
   }
 }
 
