@@ -11,6 +11,8 @@
 namespace firn {
 namespace {
 
+constexpr std::string_view kUvHash = "hash";
+
 toml::table ParseToml(const std::string& text, const std::string& path) {
   try {
     return toml::parse(text);
@@ -35,7 +37,8 @@ bool HasHash(const toml::node& file, std::string_view key) {
   const toml::table* const table = file.as_table();
   if (table == nullptr) return false;
   const toml::node* const hash = table->get(key);
-  if (hash == nullptr) return false;
+  // Files of this machine (uv's find-links) are locked by their path.
+  if (hash == nullptr) return key == kUvHash && table->contains("path");
   if (const toml::table* const hashes = hash->as_table()) return !hashes->empty();
   return !hash->value_or(std::string()).empty();
 }
@@ -127,7 +130,7 @@ LockedPackages ReadPylock(const std::string& text, const std::string& path) {
 }
 
 LockedPackages ReadUvLock(const std::string& text, const std::string& path) {
-  return ReadPackages(ParseToml(text, path), "package", "hash", path);
+  return ReadPackages(ParseToml(text, path), "package", kUvHash, path);
 }
 
 std::string FindUnlockedRequirement(const std::string& text) {

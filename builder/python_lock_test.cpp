@@ -60,6 +60,7 @@ TEST(PythonLock, UvLockNeedsHashesOfWhatItFetches) {
       ReadUvLock(start + registry + "sdist = {url = 'u', hash = 'sha256:ab'}\n", "F").sdist_only,
       (std::vector<std::string>{"six"}));
   EXPECT_NE(MessageOf(ReadUvLock, start + registry + "wheels = [{url = 'u'}]\n"), "");
+  EXPECT_EQ(MessageOf(ReadUvLock, start + registry + "wheels = [{path = '/wheels/u.whl'}]\n"), "");
   for (const char* source : {"editable", "virtual", "directory"}) {
     const std::string local = start + "source = {" + source + " = '.'}\n";
     EXPECT_TRUE(ReadUvLock(local, "F").sdist_only.empty()) << source;
