@@ -50,25 +50,6 @@ unsigned ProcessorCount() {
   return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
-std::string CheckedPrefix(const std::string& prefix) {
-  if (const std::optional<std::string> why = WhyNotPrefix(prefix)) {
-    throw Error(ErrorKind::kUsage, "the prefix '" + EscapeForText(prefix) + "' " + *why,
-                "Give the absolute path at which the environment is to be seen with --prefix.");
-  }
-  return NormalizedPrefix(prefix);
-}
-
-std::string CheckedName(const std::string& name) {
-  if (!IsImageName(name)) {
-    throw Error(ErrorKind::kUsage,
-                "'" + EscapeForText(name) +
-                    "' cannot be the image's name: it takes 1 to 255 bytes of printable UTF-8 "
-                    "without '/'",
-                "Give another one with --name.");
-  }
-  return name;
-}
-
 }  // namespace
 
 uint32_t ParseBlockSize(std::string_view text) {
@@ -86,6 +67,25 @@ uint32_t ParseBlockSize(std::string_view text) {
                     "' is not a block size: a power of two from 4K to 1M (4K, 128K, 1M)");
   }
   return static_cast<uint32_t>(size);
+}
+
+std::string CheckedPrefix(const std::string& prefix) {
+  if (const std::optional<std::string> why = WhyNotPrefix(prefix)) {
+    throw Error(ErrorKind::kUsage, "the prefix '" + EscapeForText(prefix) + "' " + *why,
+                "Give the absolute path at which the environment is to be seen with --prefix.");
+  }
+  return NormalizedPrefix(prefix);
+}
+
+std::string CheckedName(const std::string& name) {
+  if (!IsImageName(name)) {
+    throw Error(ErrorKind::kUsage,
+                "'" + EscapeForText(name) +
+                    "' cannot be the image's name: it takes 1 to 255 bytes of printable UTF-8 "
+                    "without '/'",
+                "Give another one with --name.");
+  }
+  return name;
 }
 
 unsigned ResolveJobs(unsigned jobs) {

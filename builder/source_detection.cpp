@@ -167,8 +167,7 @@ RecipeSource DetectSource(const std::string& path) {
   RecipeSource source{.path = absolute.string()};
   std::error_code error;
   if (!fs::exists(path, error)) {
-    throw Error(ErrorKind::kInput, "there is no such file or directory", kKnownSources)
-        .WithPath(path);
+    throw Error(ErrorKind::kInput, "does not exist", kKnownSources).WithPath(path);
   }
   if (fs::is_directory(path, error)) {
     const bool is_project = Exists(absolute / "pyproject.toml") || Exists(absolute / "uv.lock");

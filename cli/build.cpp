@@ -68,8 +68,8 @@ BuildSummary BuildAsItIs(const BuildArguments& arguments,
   const RecipeArguments& given = arguments.recipe;
   BuildOptions options = arguments.options;
   options.directory = given.source;
-  if (!given.name.empty()) options.name = given.name;
-  if (!given.prefix.empty()) options.prefix = given.prefix;
+  options.name = given.name;
+  options.prefix = given.prefix;
   options.manifest.version = given.version;
   options.compile = !given.no_compile;
   options.profiles = given.profiles;

@@ -1,14 +1,11 @@
 #include "cli/recipe_options.h"
 
 #include <filesystem>
-#include <optional>
 
-#include "builder/naming.h"
+#include "builder/build_settings.h"
 #include "builder/recipe_text.h"
 #include "builder/source.h"
 #include "builder/source_detection.h"
-#include "builder/utf8.h"
-#include "format/error.h"
 
 namespace firn {
 namespace {
@@ -17,18 +14,10 @@ std::string AbsolutePath(const std::string& path) {
   return std::filesystem::absolute(path).lexically_normal().string();
 }
 
-std::string CheckedPrefix(const std::string& prefix) {
-  if (const std::optional<std::string> why = WhyNotPrefix(prefix)) {
-    throw Error(ErrorKind::kUsage, "the prefix '" + EscapeForText(prefix) + "' " + *why,
-                "Give the absolute path at which the environment is to be seen with --prefix.");
-  }
-  return NormalizedPrefix(prefix);
-}
-
 void Override(const RecipeArguments& arguments, Recipe& recipe) {
-  if (!arguments.name.empty()) recipe.name = arguments.name;
+  if (arguments.name) recipe.name = CheckedName(*arguments.name);
   if (!arguments.version.empty()) recipe.version = arguments.version;
-  if (!arguments.prefix.empty()) recipe.prefix = CheckedPrefix(arguments.prefix);
+  if (arguments.prefix) recipe.prefix = CheckedPrefix(*arguments.prefix);
   if (!arguments.base.empty()) {
     const bool is_id = arguments.base.starts_with("sha256:");
     recipe.base = is_id ? arguments.base : AbsolutePath(arguments.base);

@@ -2,6 +2,7 @@
 #define FIRN_CLI_RECIPE_OPTIONS_H_
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,8 @@ namespace firn {
 // What firn build and firn recipe take: a recipe or a source, and what is said instead of it.
 struct RecipeArguments {
   std::string source;
-  std::string name;
-  std::string prefix;
+  std::optional<std::string> name;
+  std::optional<std::string> prefix;
   std::string version;
   std::string base;
   std::string python;

@@ -84,7 +84,7 @@ def test_every_mistake_of_a_recipe_is_told(firn, directory):
     assert lines[0] == "firn: error: the recipe has 3 mistakes:"
     assert lines[1].startswith(f"{recipe}:1:1: unknown key 'sorce'; known are name, version, ")
     assert lines[2] == f"{recipe}:2:9: the prefix 'usr' is not an absolute path"
-    assert lines[3] == f"{recipe}:3:9: {directory}/nowhere: there is no such file or directory"
+    assert lines[3] == f"{recipe}:3:9: {directory}/nowhere: does not exist"
     assert os.listdir(directory) == ["recipe.yaml"]
 
 
