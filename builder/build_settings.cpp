@@ -7,8 +7,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string_view>
 
+#include "builder/naming.h"
 #include "builder/utf8.h"
 #include "format/error.h"
 
@@ -19,7 +21,6 @@ constexpr uint32_t kMinBlockSize = 4096;
 constexpr uint32_t kMaxBlockSize = 1u << 20;
 constexpr int kMaxLevel = 22;
 constexpr unsigned kMaxJobs = 1024;
-constexpr size_t kMaxNameLength = 255;
 // Where SOURCE_DATE_EPOCH is not set. 1980: zip files, and so wheels, know no earlier time.
 constexpr int64_t kDefaultTime = 315532800;
 
@@ -49,35 +50,6 @@ unsigned ProcessorCount() {
   return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
-std::string CheckedPrefix(const std::string& prefix) {
-  const auto refuse = [&](const std::string& why) {
-    return Error(ErrorKind::kUsage, "the prefix '" + EscapeForText(prefix) + "' " + why,
-                 "Give the absolute path at which the environment is to be seen with --prefix.");
-  };
-  if (!IsPrintableUtf8(prefix)) throw refuse("is not printable UTF-8");
-  if (!prefix.starts_with('/')) throw refuse("is not an absolute path");
-  std::string normal = std::filesystem::path(prefix).lexically_normal().string();
-  while (normal.size() > 1 && normal.ends_with('/')) normal.pop_back();
-  for (const auto& part : std::filesystem::path(prefix)) {
-    if (part == "." || part == "..") throw refuse("contains '" + part.string() + "'");
-  }
-  while (normal.starts_with("//")) normal.erase(0, 1);
-  if (normal == "/") throw refuse("is the root directory, which an image cannot take the place of");
-  return normal;
-}
-
-std::string CheckedName(const std::string& name) {
-  if (name.empty() || name.size() > kMaxNameLength || !IsPrintableUtf8(name) ||
-      name.find('/') != std::string::npos) {
-    throw Error(ErrorKind::kUsage,
-                "'" + EscapeForText(name) +
-                    "' cannot be the image's name: it takes 1 to 255 bytes of printable UTF-8 "
-                    "without '/'",
-                "Give another one with --name.");
-  }
-  return name;
-}
-
 }  // namespace
 
 uint32_t ParseBlockSize(std::string_view text) {
@@ -95,6 +67,25 @@ uint32_t ParseBlockSize(std::string_view text) {
                     "' is not a block size: a power of two from 4K to 1M (4K, 128K, 1M)");
   }
   return static_cast<uint32_t>(size);
+}
+
+std::string CheckedPrefix(const std::string& prefix) {
+  if (const std::optional<std::string> why = WhyNotPrefix(prefix)) {
+    throw Error(ErrorKind::kUsage, "the prefix '" + EscapeForText(prefix) + "' " + *why,
+                "Give the absolute path at which the environment is to be seen with --prefix.");
+  }
+  return NormalizedPrefix(prefix);
+}
+
+std::string CheckedName(const std::string& name) {
+  if (!IsImageName(name)) {
+    throw Error(ErrorKind::kUsage,
+                "'" + EscapeForText(name) +
+                    "' cannot be the image's name: it takes 1 to 255 bytes of printable UTF-8 "
+                    "without '/'",
+                "Give another one with --name.");
+  }
+  return name;
 }
 
 unsigned ResolveJobs(unsigned jobs) {

@@ -19,6 +19,11 @@ struct BuildSettings {
 // `jobs`, 0 for as many as there are processors. Throws kUsage for more than there may be.
 unsigned ResolveJobs(unsigned jobs);
 
+// What --name and --prefix say: the name as it is, the prefix without doubled and trailing slashes.
+// Throw kUsage for what cannot be one.
+std::string CheckedName(const std::string& name);
+std::string CheckedPrefix(const std::string& prefix);
+
 // `real_directory`: the absolute real path of the directory. Throws kUsage.
 BuildSettings ResolveSettings(const BuildOptions& options, const std::string& real_directory);
 

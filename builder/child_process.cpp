@@ -61,14 +61,19 @@ void BecomeProgram(const ChildProcess::Command& command, char* const* arguments,
 
 }  // namespace
 
-ChildProcess::ChildProcess(const Command& command) {
+ChildProcess::ChildProcess(const Command& command)
+    : grace_(command.grace), takes_text_(command.error_log.empty()) {
   Pipe output = MakePipe();
   Pipe failure = MakePipe();  // carries errno, or is closed by a successful exec
-  const FileDescriptor log(
-      open(command.error_log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!log.valid()) {
-    throw SystemError(ErrorKind::kOutput, errno, "cannot create").WithPath(command.error_log);
+  FileDescriptor log;
+  if (!command.error_log.empty()) {
+    log = FileDescriptor(
+        open(command.error_log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!log.valid()) {
+      throw SystemError(ErrorKind::kOutput, errno, "cannot create").WithPath(command.error_log);
+    }
   }
+  const int error_fd = log.valid() ? log.get() : output.write.get();
   const std::vector<char*> arguments = Pointers(command.arguments);
   const std::vector<char*> environment = Pointers(command.environment);
   const pid_t parent = getpid();
@@ -76,7 +81,7 @@ ChildProcess::ChildProcess(const Command& command) {
   if (pid_ < 0) throw SystemError(ErrorKind::kInternal, errno, "cannot fork");
   if (pid_ == 0) {
     BecomeProgram(command, arguments.data(), environment.data(), parent, output.write.get(),
-                  log.get());
+                  error_fd);
     const int error = errno;
     [[maybe_unused]] const ssize_t put = write(failure.write.get(), &error, sizeof error);
     _exit(127);
@@ -97,6 +102,7 @@ ChildProcess::ChildProcess(const Command& command) {
 
 ChildProcess::~ChildProcess() {
   if (pid_ < 0) return;
+  if (grace_.count() > 0) LetEnd();
   kill(-pid_, SIGKILL);
   // Its children, which are not ours to wait for, are gone when nobody holds the pipe any more.
   std::array<char, 4096> ignored;
@@ -105,6 +111,19 @@ ChildProcess::~ChildProcess() {
     got = read(output_.get(), ignored.data(), ignored.size());
   } while (got > 0 || (got < 0 && errno == EINTR));
   Wait();
+}
+
+// Until nobody holds the pipe any more, or the time is up.
+void ChildProcess::LetEnd() {
+  kill(-pid_, SIGINT);
+  const auto deadline = std::chrono::steady_clock::now() + grace_;
+  std::array<char, 4096> ignored;
+  while (std::chrono::steady_clock::now() < deadline) {
+    pollfd ready{.fd = output_.get(), .events = POLLIN, .revents = 0};
+    if (poll(&ready, 1, kPollMilliseconds) <= 0) continue;
+    const ssize_t got = read(output_.get(), ignored.data(), ignored.size());
+    if (got == 0 || (got < 0 && errno != EINTR)) return;
+  }
 }
 
 int ChildProcess::ReadLines(const std::function<void(const std::string&)>& take,
@@ -119,7 +138,10 @@ int ChildProcess::ReadLines(const std::function<void(const std::string&)>& take,
     const ssize_t got = read(output_.get(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw SystemError(ErrorKind::kInternal, errno, "cannot read from a pipe");
-    if (got == 0) return Wait();
+    if (got == 0) {
+      if (takes_text_ && !pending.empty()) take(pending);
+      return Wait();
+    }
     pending.append(buffer.data(), static_cast<size_t>(got));
     size_t start = 0;
     for (size_t end = pending.find('\n'); end != std::string::npos;

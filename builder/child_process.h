@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <functional>
 #include <string>
 #include <vector>
@@ -19,7 +20,12 @@ class ChildProcess {
     std::vector<std::string> arguments;    // the first is the program's path
     std::vector<std::string> environment;  // NAME=VALUE
     std::string directory;                 // to run in
-    std::string error_log;                 // file for its stderr
+    // File for its stderr. Empty: it is among the output, which is text for people then, whose
+    // last line may lack its end.
+    std::string error_log;
+    // How long it may take to end by itself when it is not wanted any more, and has been told so
+    // by SIGINT as from a terminal.
+    std::chrono::milliseconds grace{0};
   };
   // Throws kInternal, or kInput if the program cannot be executed.
   explicit ChildProcess(const Command& command);
@@ -34,8 +40,11 @@ class ChildProcess {
 
  private:
   int Wait();
+  void LetEnd();
 
   pid_t pid_ = -1;
+  std::chrono::milliseconds grace_;
+  bool takes_text_;
   FileDescriptor output_;
 };
 

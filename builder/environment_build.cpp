@@ -7,10 +7,12 @@
 #include <system_error>
 #include <utility>
 
+#include "builder/archive.h"
 #include "builder/build_log.h"
 #include "builder/build_settings.h"
 #include "builder/inspection.h"
 #include "builder/interrupt.h"
+#include "builder/recipe_section.h"
 #include "builder/staging.h"
 #include "format/error.h"
 #include "format/file.h"
@@ -30,6 +32,18 @@ void CheckOutputIsOutside(const std::string& output, const std::string& place) {
       .WithPath(output);
 }
 
+// Before an hour's work: is the output's place one that can be written to?
+void CheckOutput(const BuildOptions& options) {
+  const OutputFile tried(options.output, options.force);
+}
+
+// For those who wonder how to change an image. Names no place of the machine that builds.
+std::string RebuildCommand(const Recipe& recipe, const RealisedSource& source) {
+  const bool is_there = recipe.source.kind == SourceKind::kDirectory;
+  return "firn build " + (is_there ? "DIRECTORY" : source.rebuild.path) + " -o " + recipe.name +
+         ".firn";
+}
+
 void AddSection(BuildOptions& options, std::string_view name, std::string content) {
   if (!content.empty()) options.sections.push_back({std::string(name), std::move(content)});
 }
@@ -40,6 +54,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
                                     const BuildSurroundings& surroundings,
                                     const std::function<void(const BuildProgress&)>& progress) {
   const InterruptGuard interrupts;
+  CheckOutput(options);
   const bool is_there = recipe.source.kind == SourceKind::kDirectory;
   BuildLog log(is_there ? std::string() : options.output + ".log", surroundings.show);
   const std::string place = surroundings.enter_place(recipe.prefix);
@@ -59,7 +74,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   summary.rules = ApplyRules({.path = place,
                               .original = is_there ? recipe.source.path : place,
                               .image = recipe.name,
-                              .rebuild = "firn build",
+                              .rebuild = RebuildCommand(recipe, summary.source),
                               .recipe = recipe,
                               .jobs = jobs,
                               .log = log,
@@ -76,6 +91,10 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   options.manifest.labels = recipe.labels;
   options.manifest.bound = summary.rules.bound;
   if (!recipe.profile.empty()) options.profiles.insert(options.profiles.begin(), recipe.profile);
+  AddSection(options, kRecipeSection, RecipeSection(recipe, summary.source));
+  if (!summary.source.locks.empty()) {
+    AddSection(options, kLocksSection, PackLocks(summary.source.locks));
+  }
   AddSection(options, kPackagesSection, std::move(inspection.packages));
   AddSection(options, kNeedsSection, std::move(inspection.needs));
   AddSection(options, kSbomSection, std::move(inspection.sbom));
@@ -83,6 +102,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
     options.check = [&](const std::string& path) { surroundings.check(path, recipe, log); };
   }
   summary.image = Build(options, progress);
+  summary.log = log.path();
   return summary;
 }
 

@@ -26,6 +26,7 @@ struct EnvironmentSummary {
   BuildSummary image;
   RulesReport rules;
   RealisedSource source;
+  std::string log;  // path of the log of the build; empty where there is none
 };
 
 // Makes the image of a recipe: realises its source at the final prefix, applies the rules,

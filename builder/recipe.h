@@ -23,10 +23,12 @@ enum class SourceKind {
 
 struct RecipeSource {
   SourceKind kind = SourceKind::kDirectory;
-  std::string path;  // absolute
-  std::string
-      python;  // for locks of Python packages: an interpreter's path or a version; may be empty
-  bool resolve = false;  // take an input that is no lock, and lock it
+  std::string path = {};    // absolute
+  std::string tool = {};    // the program that realises it; empty: the first that is there
+  std::string python = {};  // for locks of Python packages: an interpreter's path, name or version
+  bool resolve = false;     // take an input that is no lock, and lock it
+  std::vector<std::string> options = {};  // further words for the tool
+  bool operator==(const RecipeSource&) const = default;
 };
 
 // Which changes are made to the environment on its way into the image.
@@ -39,11 +41,13 @@ struct RecipeRules {
   bool compile = true;
   bool strip = false;   // symbols of ELF files
   bool strict = false;  // refuse where the build's paths are left
+  bool operator==(const RecipeRules&) const = default;
 };
 
 struct RecipeCheck {
   std::vector<std::string> command;  // "${PREFIX}" in it is the image's prefix
   std::chrono::seconds timeout{600};
+  bool operator==(const RecipeCheck&) const = default;
 };
 
 // How an image is made; firn-recipe(5) is its text. Plain data.
@@ -61,6 +65,7 @@ struct Recipe {
   std::string profile;  // absolute path of a file; empty: none
   std::vector<std::string> scratch;
   std::vector<Manifest::Variable> labels;
+  bool operator==(const Recipe&) const = default;
 };
 
 }  // namespace firn

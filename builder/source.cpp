@@ -1,32 +1,92 @@
 #include "builder/source.h"
 
-#include <filesystem>
-#include <system_error>
+#include <fcntl.h>
+#include <sys/stat.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <set>
+#include <span>
+
+#include "builder/source_parts.h"
+#include "builder/temporary_directory.h"
 #include "format/error.h"
+#include "format/file.h"
 
 namespace firn {
+namespace {
 
-RecipeSource DetectSource(const std::string& path) {
-  std::error_code ignored;
-  RecipeSource source;
-  source.path = std::filesystem::absolute(path).lexically_normal().string();
-  if (std::filesystem::is_directory(path, ignored)) return source;
-  throw Error(ErrorKind::kInput, "expected an environment's directory, found none").WithPath(path);
-}
+constexpr size_t kLongestLock = size_t{256} << 20;
 
-bool IsEnvironment(const std::string& directory) {
-  std::error_code ignored;
-  for (const char* mark : {"pyvenv.cfg", "conda-meta", "bin/python3", "bin/python"}) {
-    const auto status = std::filesystem::symlink_status(directory + "/" + mark, ignored);
-    if (std::filesystem::exists(status)) return true;
+RealisedSource RealiseBy(const SourceJob& job) {
+  switch (job.source.kind) {
+    case SourceKind::kUvProject:
+      return RealiseUvProject(job);
+    case SourceKind::kPylock:
+      return RealisePylock(job);
+    case SourceKind::kRequirements:
+      return RealiseRequirements(job);
+    case SourceKind::kCondaEnvironment:
+    case SourceKind::kCondaExplicit:
+    case SourceKind::kCondaLock:
+      return RealiseConda(job);
+    case SourceKind::kArchive:
+      return RealiseArchive(job);
+    case SourceKind::kDirectory:
+      break;
   }
-  return false;
+  throw Error(ErrorKind::kInternal, "a directory is no source to be realised")
+      .WithPath(job.source.path);
 }
 
-RealisedSource Realise(const RecipeSource& source, const std::string&, BuildLog&,
-                       const std::function<void()>&) {
-  throw Error(ErrorKind::kUnsupported, "this kind of source cannot be built").WithPath(source.path);
+}  // namespace
+
+std::string ReadSourceFile(const std::string& path) {
+  const FileDescriptor file = OpenFile(path, O_RDONLY | O_NONBLOCK, ErrorKind::kInput);
+  struct stat status {};
+  if (fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    throw Error(ErrorKind::kInput, "expected a regular file, found another kind").WithPath(path);
+  }
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size > kLongestLock) {
+    throw Error(ErrorKind::kInput, "expected a lock of at most 256 MiB, found a longer file")
+        .WithPath(path);
+  }
+  std::string text(size, '\0');
+  text.resize(ReadAt(file.get(), 0, std::as_writable_bytes(std::span(text))));
+  return text;
+}
+
+void WriteScratchFile(const std::string& path, const std::string& content) {
+  const FileDescriptor file(open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file.valid()) throw SystemError(ErrorKind::kOutput, errno, "cannot create").WithPath(path);
+  WriteAt(file.get(), 0, std::as_bytes(std::span(content)));
+}
+
+Error UnlockedError(const std::string& path, const std::string& found, const std::string& command) {
+  return Error(ErrorKind::kInput, "expected a lock, " + found,
+               "Lock it:\n  " + command +
+                   "\nor let the build do that with --resolve; the image then holds the lock.")
+      .WithPath(path);
+}
+
+RealisedSource Realise(const RecipeSource& source, const std::string& tree, BuildLog& log,
+                       const std::function<void()>& poll) {
+  if ((source.path + "/").starts_with(tree + "/")) {
+    throw Error(ErrorKind::kUsage, "lies at the prefix " + tree + ", where the build would hide it",
+                "Build for another --prefix, or put the source elsewhere.")
+        .WithPath(source.path);
+  }
+  const TemporaryDirectory scratch;
+  const std::string temporary = scratch.path() + "/tmp";
+  std::filesystem::create_directory(temporary);
+  SourceTools tools(tree, temporary, log, poll);
+  RealisedSource realised = RealiseBy(
+      {.source = source, .tree = tree, .scratch = scratch.path(), .tools = tools, .poll = poll});
+  std::set<std::string> built = tools.built();
+  built.insert(realised.not_reproducible.begin(), realised.not_reproducible.end());
+  realised.not_reproducible.assign(built.begin(), built.end());
+  return realised;
 }
 
 }  // namespace firn

@@ -17,6 +17,8 @@ struct RealisedSource {
     std::string content;  // whole
   };
   std::vector<LockFile> locks;
+  // What gives the same again from `locks`: a path relative to where they lie.
+  RecipeSource rebuild;
   // What was built on the spot, from sources, and may differ from build to build: names.
   std::vector<std::string> not_reproducible;
 };

@@ -1,33 +1,36 @@
 #include "builder/build.h"
 
-#include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
-#include <system_error>
+#include <string_view>
 
 #include "builder/environment_build.h"
 #include "builder/interrupt.h"
+#include "builder/source.h"
+#include "builder/source_detection.h"
+#include "cli/build_report.h"
 #include "cli/build_surroundings.h"
 #include "cli/commands.h"
-#include "cli/output.h"
 #include "cli/progress.h"
-#include "format/digest.h"
+#include "cli/recipe_options.h"
+#include "cli/text.h"
+#include "format/error.h"
 
 namespace firn {
 namespace {
 
 struct BuildArguments {
+  RecipeArguments recipe;
   BuildOptions options;
-  std::string name;
-  std::string prefix;
   std::string block_size = "1M";
-  bool no_compile = false;
   bool no_rules = false;
+  bool no_check = false;
   bool json = false;
   bool quiet = false;
+  bool verbose = false;
 };
 
 const char* StageName(BuildStage stage) {
@@ -42,162 +45,118 @@ const char* StageName(BuildStage stage) {
   return "";
 }
 
-double Ratio(const BuildSummary& summary) {
-  return static_cast<double>(summary.image.manifest.contents.bytes) /
-         static_cast<double>(summary.image.file_length);
+// A directory goes in as it is where that is wanted, or where it is no environment.
+bool IsTakenAsItIs(const BuildArguments& arguments) {
+  const std::string& source = arguments.recipe.source;
+  if (LooksLikeRecipe(source)) {
+    if (!arguments.no_rules) return false;
+    throw Error(ErrorKind::kUsage, "--no-rules takes a directory as it is; this is a recipe",
+                "Turn the rules off in the recipe: firn-recipe(5).")
+        .WithPath(source);
+  }
+  if (DetectSource(source).kind == SourceKind::kDirectory) {
+    return arguments.no_rules || !IsEnvironment(source);
+  }
+  if (!arguments.no_rules) return false;
+  if (std::filesystem::is_directory(source)) return true;
+  throw Error(ErrorKind::kUsage, "--no-rules takes a directory as it is; this is none")
+      .WithPath(source);
 }
 
-void PrintSummaryJson(const BuildSummary& summary, bool with_profile) {
-  const Manifest& manifest = summary.image.manifest;
-  nlohmann::ordered_json json = {
-      {"image", summary.output},
-      {"id", FormatImageId(summary.image.id)},
-      {"name", manifest.name},
-      {"prefix", manifest.prefix},
-      {"files", manifest.contents.files},
-      {"directories", manifest.contents.directories},
-      {"symlinks", manifest.contents.symlinks},
-      {"hard_links", manifest.contents.hard_links},
-      {"duplicate_files", summary.image.duplicate_files},
-      {"skipped_special", summary.skipped_special},
-      {"bytes_in", manifest.contents.bytes},
-      {"bytes_out", summary.image.file_length},
-      {"squashfs_bytes", summary.image.squashfs_length},
-      {"ratio", Ratio(summary)},
-      {"seconds", summary.seconds},
-  };
-  if (with_profile) {
-    json["profile_files"] = summary.profile_files;
-    json["profile_paths_missing"] = summary.profile_paths_missing;
-  }
-  if (manifest.python) {
-    json["python"] = {{"version", manifest.python->version},
-                      {"compiled", manifest.python->compiled},
-                      {"not_compiled", manifest.python->not_compiled}};
-  }
-  // Names of files may hold any byte.
-  PrintJson(json);
+BuildSummary BuildAsItIs(const BuildArguments& arguments,
+                         const std::function<void(const BuildProgress&)>& progress) {
+  const RecipeArguments& given = arguments.recipe;
+  BuildOptions options = arguments.options;
+  options.directory = given.source;
+  options.name = given.name;
+  options.prefix = given.prefix;
+  options.manifest.version = given.version;
+  options.compile = !given.no_compile;
+  options.profiles = given.profiles;
+  const InterruptGuard interrupts;
+  return Build(options, progress);
 }
 
-void PrintSummary(const BuildSummary& summary, bool with_profile) {
-  const Manifest& manifest = summary.image.manifest;
-  const Manifest::Contents& contents = manifest.contents;
-  std::cout << summary.output << ": " << contents.files << " files, " << contents.directories
-            << " directories, " << contents.symlinks << " symlinks\n";
-  if (contents.hard_links + summary.image.duplicate_files > 0) {
-    std::cout << "  stored once: " << contents.hard_links << " hard links, "
-              << summary.image.duplicate_files << " files of equal content\n";
-  }
-  if (summary.skipped_special > 0) {
-    std::cout << "  left out:    " << summary.skipped_special
-              << " device nodes, sockets and fifos\n";
-  }
-  if (manifest.python) {
-    std::cout << "  python:      " << manifest.python->version << ", " << manifest.python->compiled
-              << " modules compiled\n";
-    const auto& failed = manifest.python->not_compiled;
-    if (!failed.empty()) {
-      std::cout << "  no module:   " << failed.size()
-                << " .py files that this Python cannot compile, " << failed.front()
-                << (failed.size() > 1 ? " and others (firn inspect lists them)" : "") << '\n';
+EnvironmentSummary BuildByRecipe(const BuildArguments& arguments, ProgressBar& bar,
+                                 const std::function<void(const BuildProgress&)>& progress) {
+  const Recipe recipe = MakeRecipe(arguments.recipe);
+  BuildOptions options = arguments.options;
+  const auto& profiles = arguments.recipe.profiles;
+  if (profiles.size() > 1) options.profiles.assign(profiles.begin() + 1, profiles.end());
+  BuildSurroundings surroundings = SurroundingsOfBuild();
+  if (arguments.no_check) surroundings.check = {};
+  surroundings.show = [&](std::string_view line) {
+    if (arguments.verbose) {
+      std::cerr << Printable(line) << std::endl;
+    } else {
+      bar.Show(Printable(line));
     }
-  }
-  if (with_profile) {
-    std::cout << "  profile:     " << summary.profile_files << " files in front, "
-              << summary.profile_paths_missing << " of its paths are not in the tree\n";
-  }
-  char numbers[64];
-  std::snprintf(numbers, sizeof numbers, " (1 : %.2f) in %.1f s", Ratio(summary), summary.seconds);
-  std::cout << "  size:        " << FormatBytes(contents.bytes) << " to "
-            << FormatBytes(summary.image.file_length) << numbers << '\n'
-            << "  prefix:      " << manifest.prefix << '\n'
-            << "  id:          " << FormatImageId(summary.image.id) << '\n';
-}
-
-// An environment's directory, as a recipe.
-Recipe RecipeOf(const BuildOptions& options) {
-  const std::filesystem::path real = std::filesystem::canonical(options.directory);
-  Recipe recipe;
-  recipe.source.path = real.string();
-  recipe.name = options.name.value_or(real.filename().string());
-  recipe.prefix = options.prefix.value_or(real.string());
-  recipe.rules.compile = options.compile;
-  return recipe;
-}
-
-BuildSummary BuildImage(const BuildArguments& arguments,
-                        const std::function<void(const BuildProgress&)>& progress) {
-  const BuildOptions& options = arguments.options;
-  if (arguments.no_rules || !IsEnvironment(options.directory)) {
-    const InterruptGuard interrupts;
-    return Build(options, progress);
-  }
-  return BuildEnvironment(RecipeOf(options), options, SurroundingsOfBuild(), progress).image;
+  };
+  return BuildEnvironment(recipe, options, surroundings, progress);
 }
 
 void RunBuild(BuildArguments& arguments) {
-  BuildOptions& options = arguments.options;
-  options.block_size = ParseBlockSize(arguments.block_size);
-  options.compile = !arguments.no_compile;
-  BuildSummary summary;
+  arguments.options.block_size = ParseBlockSize(arguments.block_size);
+  EnvironmentSummary summary;
   {
     ProgressBar bar(!arguments.quiet && !arguments.json);
-    summary = BuildImage(arguments, [&](const BuildProgress& progress) {
-      bar.Update(StageName(progress.stage), progress.done, progress.total,
-                 progress.stage == BuildStage::kWrite ? ProgressBar::Unit::kBytes
-                                                      : ProgressBar::Unit::kCount);
-    });
+    const auto progress = [&](const BuildProgress& at) {
+      bar.Update(
+          StageName(at.stage), at.done, at.total,
+          at.stage == BuildStage::kWrite ? ProgressBar::Unit::kBytes : ProgressBar::Unit::kCount);
+    };
+    if (IsTakenAsItIs(arguments)) {
+      summary.image = BuildAsItIs(arguments, progress);
+    } else {
+      summary = BuildByRecipe(arguments, bar, progress);
+    }
   }
-  const bool with_profile = !options.profiles.empty();
+  const bool with_profile = summary.image.profile_files + summary.image.profile_paths_missing > 0;
   if (arguments.json) {
-    PrintSummaryJson(summary, with_profile);
+    PrintBuildJson(summary, with_profile || !arguments.recipe.profiles.empty());
   } else if (!arguments.quiet) {
-    PrintSummary(summary, with_profile);
+    PrintBuild(summary, with_profile || !arguments.recipe.profiles.empty());
   }
+}
+
+void AddWritingOptions(CLI::App& command, BuildArguments& arguments) {
+  BuildOptions& options = arguments.options;
+  command.add_option("-o,--output", options.output, "The image to write")->required();
+  command.add_option("--block-size", arguments.block_size, "Power of two from 4K to 1M [1M]");
+  command.add_option("--level", options.level, "zstd level, 1 to 22 [9]");
+  command.add_option("--jobs,-j", options.jobs, "Threads and processes [one a processor]")
+      ->check(CLI::PositiveNumber);
+  command.add_flag("--keep-modes", options.keep_modes,
+                   "Keep permissions as they are, instead of 0644 and 0755");
+  command.add_flag("--skip-special", options.skip_special,
+                   "Leave out device nodes, sockets and fifos instead of refusing them");
+  command.add_flag("--no-rules", arguments.no_rules,
+                   "Take a directory as it is: no venv is flattened, no path changed");
+  command.add_flag("--no-check", arguments.no_check, "Do not run the checks in the image");
+  command.add_flag("--force", options.force, "Replace the image if it exists");
+  command.add_flag("--json", arguments.json, "Print the summary as JSON");
+  command.add_flag("--quiet,-q", arguments.quiet, "Print errors only");
+  command.add_flag("--verbose,-v", arguments.verbose, "Print all that the source's tool prints");
 }
 
 }  // namespace
 
 void AddBuildCommand(CLI::App& app, int& exit_code) {
   const auto arguments = std::make_shared<BuildArguments>();
-  BuildOptions& options = arguments->options;
-  CLI::App* command = app.add_subcommand("build", "Compile a directory into an image");
-  command->add_option("DIR", options.directory, "The directory of the environment")->required();
-  command->add_option("-o,--output", options.output, "The image to write")->required();
-  CLI::Option* name =
-      command->add_option("--name", arguments->name, "Name of the environment [DIR's name]");
-  CLI::Option* prefix = command->add_option("--prefix", arguments->prefix,
-                                            "Path at which jobs are to see it [DIR's real path]");
-  command->add_option("--block-size", arguments->block_size, "Power of two from 4K to 1M [1M]");
-  command->add_option("--level", options.level, "zstd level, 1 to 22 [9]");
-  command
-      ->add_option("--profile", options.profiles,
-                   "Put what it reads first in front (repeat it to merge several)")
-      ->option_text("FILE")
-      ->allow_extra_args(false);
-  command->add_option("--jobs,-j", options.jobs, "Threads and processes [one a processor]")
-      ->check(CLI::PositiveNumber);
-  command->add_flag("--keep-modes", options.keep_modes,
-                    "Keep permissions as they are, instead of 0644 and 0755");
-  command->add_flag("--skip-special", options.skip_special,
-                    "Leave out device nodes, sockets and fifos instead of refusing them");
-  command->add_flag("--no-rules", arguments->no_rules,
-                    "Take an environment as it is: no venv is flattened, no path changed");
-  command->add_flag("--no-compile", arguments->no_compile, "Make no .pyc of Python modules");
-  command->add_flag("--force", options.force, "Replace the image if it exists");
-  command->add_flag("--json", arguments->json, "Print the summary as JSON");
-  command->add_flag("--quiet,-q", arguments->quiet, "Print errors only");
+  CLI::App* command = app.add_subcommand("build", "Make an image of a lock or an environment");
+  AddRecipeOptions(*command, arguments->recipe);
+  AddWritingOptions(*command, *arguments);
   command->footer(
       "Examples:\n"
-      "  firn build /opt/envs/science -o science.firn\n"
-      "  firn build ./venv -o venv.firn --prefix /opt/venv --name venv --jobs 8\n"
-      "  firn build ./venv -o venv.firn --profile start.profile\n"
+      "  firn build recipe.yaml -o science.firn\n"
+      "  firn build ./project -o project.firn --prefix /opt/project     a directory with uv.lock\n"
+      "  firn build requirements.txt -o tools.firn --python 3.12\n"
+      "  firn build /opt/envs/science -o science.firn --profile start.profile\n"
       "  SOURCE_DATE_EPOCH=1700000000 firn build DIR -o dir.firn --json\n"
       "\n"
-      "The same tree gives the same bytes, whatever its owners, times and the number of jobs.");
-  command->callback([arguments, name, prefix, &exit_code] {
-    if (name->count() > 0) arguments->options.name = arguments->name;
-    if (prefix->count() > 0) arguments->options.prefix = arguments->prefix;
+      "What the source's own tool prints is kept in IMAGE.log. The same source gives the same\n"
+      "bytes, whatever its owners, times and directories and the number of jobs.");
+  command->callback([arguments, &exit_code] {
     RunBuild(*arguments);
     exit_code = 0;
   });

@@ -26,7 +26,8 @@ constexpr char kDescription[] =
     "read-only to every job on a node.";
 constexpr char kMainFooter[] =
     "Examples:\n"
-    "  firn build /opt/envs/science -o science.firn      compile a directory into an image\n"
+    "  firn build /opt/envs/science -o science.firn      make an image of an environment\n"
+    "  firn build requirements.txt -o tools.firn         or of a lock\n"
     "  firn run science.firn -- python3 job.py           run a job that sees it at its prefix\n"
     "  firn mount science.firn /mnt/science              show it at a path\n"
     "  firn inspect science.firn                         what is in it\n"
@@ -125,6 +126,7 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   app.footer(kMainFooter);
   app.require_subcommand(1);
   AddBuildCommand(app, exit_code);
+  AddRecipeCommand(app, exit_code);
   AddMountCommand(app, exit_code);
   AddUnmountCommand(app, exit_code);
   AddRunCommand(app, line.command, exit_code);

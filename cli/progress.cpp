@@ -41,12 +41,21 @@ ProgressBar::~ProgressBar() {
   if (shown_) Print("\r\x1b[K");
 }
 
-void ProgressBar::Update(std::string_view what, uint64_t done, uint64_t total, Unit unit) {
-  if (!enabled_) return;
+bool ProgressBar::IsDue() {
+  if (!enabled_) return false;
   const Clock::time_point now = Clock::now();
-  if (now < next_) return;
+  if (now < next_) return false;
   next_ = now + kBetween;
   shown_ = true;
+  return true;
+}
+
+void ProgressBar::Show(const std::string& line) {
+  if (IsDue()) Print("\r" + line.substr(0, TerminalColumns() - 1) + "\x1b[K");
+}
+
+void ProgressBar::Update(std::string_view what, uint64_t done, uint64_t total, Unit unit) {
+  if (!IsDue()) return;
   Print("\r" + FormatProgress(what, done, total, unit, TerminalColumns()) + "\x1b[K");
 }
 

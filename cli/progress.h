@@ -23,8 +23,13 @@ class ProgressBar {
 
   // Cheap enough to be called for every file. `total` 0: not known.
   void Update(std::string_view what, uint64_t done, uint64_t total, Unit unit);
+  // A line of another program's as it is.
+  void Show(const std::string& line);
 
  private:
+  // Is it time for another line?
+  bool IsDue();
+
   using Clock = std::chrono::steady_clock;
 
   bool enabled_;

@@ -34,6 +34,7 @@ struct Manifest {
   struct Variable {
     std::string name;
     std::string value;
+    bool operator==(const Variable&) const = default;
   };
 
   std::string name;

@@ -134,7 +134,7 @@ TEST(Config, EveryMistakeIsTold) {
   EXPECT_TRUE(mistakes[0].starts_with("F:1:10: expected a number"));
   EXPECT_TRUE(mistakes[1].starts_with("F:2:1: unknown key 'cach_size'; known are cache_size, "));
   EXPECT_TRUE(mistakes[2].starts_with("F:5:3: unknown key 'colour'; known are level, format, "));
-  EXPECT_EQ(mistakes[3], "F:7:1: the key view stands on line 6 already");
+  EXPECT_EQ(mistakes[3], "F:7:1: the key 'view' stands on line 6 already");
   EXPECT_TRUE(mistakes[4].starts_with("F:8:1: expected one of the keys"));
 }
 

@@ -534,7 +534,7 @@ def test_directory_is_missing(firn, directory):
 
 def test_directory_is_a_file(firn, directory):
     (directory / "file").touch()
-    fails(firn, INPUT, "not a directory", "build", directory / "file", "-o", directory / "i.firn")
+    fails(firn, INPUT, "found another kind of file", "build", directory / "file", "-o", directory / "i.firn")
     assert not (directory / "i.firn").exists()
 
 

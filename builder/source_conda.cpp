@@ -1,0 +1,132 @@
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "builder/conda_lock.h"
+#include "builder/source_parts.h"
+#include "format/error.h"
+
+namespace firn {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kGetConda[] =
+    "Install micromamba (one program, https://mamba.readthedocs.io), mamba or conda (Miniforge), "
+    "and have it in PATH.";
+
+std::string FindCondaTool(const SourceJob& job) {
+  const std::string& tool = job.source.tool;
+  const std::vector<std::string> able{"conda", "mamba", "micromamba"};
+  if (tool.empty()) return job.tools.FindFirst(able, kGetConda);
+  if (std::find(able.begin(), able.end(), tool) == able.end()) {
+    throw Error(ErrorKind::kUsage,
+                "expected conda, mamba or micromamba as the tool for this source, found " + tool)
+        .WithPath(job.source.path);
+  }
+  return job.tools.FindFirst({tool}, kGetConda);
+}
+
+// Tools take a directory that is there for an environment only with this mark.
+void MarkAsEnvironment(const std::string& tree) {
+  fs::create_directory(tree + "/conda-meta");
+  WriteScratchFile(tree + "/conda-meta/history", "");
+}
+
+void InstallExplicit(const SourceJob& job, const std::string& tool, const std::string& list) {
+  const std::string file = job.scratch + "/explicit.txt";
+  WriteScratchFile(file, list);
+  MarkAsEnvironment(job.tree);
+  std::vector<std::string> words{tool, "install", "--yes", "--prefix", job.tree};
+  words.insert(words.end(), job.source.options.begin(), job.source.options.end());
+  words.insert(words.end(), {"--file", file});
+  job.tools.Run({.words = std::move(words)});
+}
+
+void InstallByItsPip(const SourceJob& job, const std::string& requirements) {
+  const std::string python = job.tree + "/bin/python";
+  const std::string file = job.scratch + "/requirements.txt";
+  WriteScratchFile(file, requirements);
+  if (!fs::exists(python)) {
+    throw Error(ErrorKind::kInput, "has packages of pip's, but no Python for them",
+                "Lock it again with python and pip among conda's packages.")
+        .WithPath(job.source.path);
+  }
+  job.tools.Run({.words = {python, "-m", "pip", "install", "--no-deps", "--require-hashes",
+                           "--no-compile", "-r", file}});
+}
+
+RealisedSource RealiseExplicit(const SourceJob& job, std::string list) {
+  const std::string unlocked = FindUnlockedUrl(list);
+  if (!unlocked.empty()) {
+    throw Error(ErrorKind::kInput, "expected a lock, found on " + unlocked,
+                "Make one of the environment that you have:\n  conda list --explicit --md5")
+        .WithPath(job.source.path);
+  }
+  InstallExplicit(job, FindCondaTool(job), list);
+  RealisedSource realised;
+  const std::string name = fs::path(job.source.path).filename().string();
+  realised.locks.push_back({name, std::move(list)});
+  realised.rebuild = {.kind = SourceKind::kCondaExplicit, .path = name};
+  return realised;
+}
+
+RealisedSource RealiseCondaLock(const SourceJob& job, std::string text) {
+  const CondaLockPart part = ReadCondaLock(text, job.source.path, CondaPlatform());
+  InstallExplicit(job, FindCondaTool(job), part.explicit_list);
+  if (!part.requirements.empty()) InstallByItsPip(job, part.requirements);
+  RealisedSource realised;
+  const std::string name = fs::path(job.source.path).filename().string();
+  realised.locks.push_back({name, std::move(text)});
+  realised.rebuild = {.kind = SourceKind::kCondaLock, .path = name};
+  return realised;
+}
+
+RealisedSource RealiseEnvironmentFile(const SourceJob& job, std::string text) {
+  const std::string& path = job.source.path;
+  const std::string command = "conda-lock -f " + path + " -p " + CondaPlatform();
+  if (!job.source.resolve) {
+    throw UnlockedError(path, "found an environment.yml, which is none", command);
+  }
+  if (HasPipSection(text, path)) {
+    throw Error(ErrorKind::kInput, "has packages of pip's, which conda cannot lock",
+                "Lock it, and build the lock:\n  " + command)
+        .WithPath(path);
+  }
+  const std::string tool = FindCondaTool(job);
+  MarkAsEnvironment(job.tree);
+  // conda has a command of its own for these files, the others do not.
+  std::vector<std::string> words{tool};
+  if (fs::path(tool).filename() == "conda") {
+    words.insert(words.end(), {"env", "update"});
+  } else {
+    words.insert(words.end(), {"install", "--yes"});
+  }
+  words.insert(words.end(), {"--prefix", job.tree});
+  words.insert(words.end(), job.source.options.begin(), job.source.options.end());
+  words.insert(words.end(), {"--file", path});
+  job.tools.Run({.words = std::move(words)});
+  RealisedSource realised;
+  realised.locks.push_back({"explicit.txt", ListExplicit(job.tree, CondaPlatform())});
+  realised.locks.push_back({fs::path(path).filename().string(), std::move(text)});
+  realised.rebuild = {.kind = SourceKind::kCondaExplicit, .path = "explicit.txt"};
+  return realised;
+}
+
+}  // namespace
+
+RealisedSource RealiseConda(const SourceJob& job) {
+  std::string text = ReadSourceFile(job.source.path);
+  switch (job.source.kind) {
+    case SourceKind::kCondaExplicit:
+      return RealiseExplicit(job, std::move(text));
+    case SourceKind::kCondaLock:
+      return RealiseCondaLock(job, std::move(text));
+    default:
+      return RealiseEnvironmentFile(job, std::move(text));
+  }
+}
+
+}  // namespace firn
