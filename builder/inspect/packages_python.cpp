@@ -4,8 +4,10 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "builder/inspect/header_fields.h"
 #include "builder/inspect/json_text.h"
@@ -124,7 +126,11 @@ uint64_t CountLines(std::string_view text) {
   return ends + (text.empty() || text.ends_with('\n') ? 0 : 1);
 }
 
-void AddEntry(const std::string& tree, const std::string& entry, PackageList& list) {
+// Names and versions that a directory has.
+using SeenVersions = std::set<std::pair<std::string, std::string>>;
+
+void AddEntry(const std::string& tree, const std::string& entry, SeenVersions& seen,
+              PackageList& list) {
   const std::optional<std::string> metadata = MetadataPath(tree, entry);
   if (!metadata) return;
   const std::string text = ReadTreeFile(tree + "/" + *metadata, kMetadataLimit).value_or("");
@@ -136,6 +142,8 @@ void AddEntry(const std::string& tree, const std::string& entry, PackageList& li
     return;
   }
   package.version = fields.Get("Version");
+  // Debian has packages with both a dist-info, which stands first, and an egg-info.
+  if (!seen.emplace(NormalizedPythonName(package.name), package.version).second) return;
   package.location = *metadata;
   TakeLicense(fields, package);
   if (metadata->ends_with("/METADATA")) {
@@ -154,9 +162,10 @@ void AddEntry(const std::string& tree, const std::string& entry, PackageList& li
 void AddPythonPackages(const std::string& tree, PackageList& list,
                        const std::function<void()>& poll) {
   for (const std::string& directory : PackageDirectories(tree)) {
+    SeenVersions seen;
     for (const std::string& name : NamesIn(tree + "/" + directory)) {
       poll();
-      AddEntry(tree, directory + "/" + name, list);
+      AddEntry(tree, directory + "/" + name, seen, list);
     }
   }
 }
