@@ -49,7 +49,7 @@ class FileDiff {
 
  private:
   void CompareDirectories(const std::string& path, const Inode& a, const Inode& b, size_t depth) {
-    CheckDepth(depth);
+    CheckDiffDepth(depth);
     const auto left = EntriesOf(before_, a), right = EntriesOf(after_, b);
     auto x = left.begin();
     auto y = right.begin();
@@ -77,7 +77,7 @@ class FileDiff {
     return path.empty() ? name : path + "/" + name;
   }
 
-  void CheckDepth(size_t depth) const {
+  void CheckDiffDepth(size_t depth) const {
     if (depth <= kMaxDiffDepth) return;
     throw Error(ErrorKind::kUnsupported,
                 "has directories more than " + std::to_string(kMaxDiffDepth) + " deep")
@@ -93,7 +93,7 @@ class FileDiff {
   }
 
   uint64_t Count(const Image& image, const Inode& directory, size_t depth) {
-    CheckDepth(depth);
+    CheckDiffDepth(depth);
     uint64_t count = 0;
     for (const auto& [name, inode] : EntriesOf(image, directory)) {
       poll_();

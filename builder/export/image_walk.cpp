@@ -9,20 +9,20 @@ namespace firn {
 namespace {
 
 // As deep as a path that can be opened may be.
-constexpr size_t kMaxDepth = 2048;
+constexpr size_t kMaxWalkDepth = 2048;
 
-class Walker {
+class ImageWalker {
  public:
-  Walker(const Image& image, ImageVisitor& visitor, const std::function<void()>& poll)
+  ImageWalker(const Image& image, ImageVisitor& visitor, const std::function<void()>& poll)
       : image_(image), visitor_(visitor), poll_(poll) {}
 
   void Walk(const ImageEntry& directory, size_t depth) {
     if (!seen_.insert(ToInt(directory.inode.number)).second) {
       throw DamagedError("a directory has two names").WithPath(image_.path());
     }
-    if (depth > kMaxDepth) {
+    if (depth > kMaxWalkDepth) {
       throw Error(ErrorKind::kUnsupported,
-                  "has directories more than " + std::to_string(kMaxDepth) + " deep")
+                  "has directories more than " + std::to_string(kMaxWalkDepth) + " deep")
           .WithPath(image_.path());
     }
     visitor_.Enter(directory);
@@ -65,7 +65,7 @@ std::vector<std::pair<std::string, Inode>> EntriesOf(const Image& image, const I
 }
 
 void WalkImage(const Image& image, ImageVisitor& visitor, const std::function<void()>& poll) {
-  Walker(image, visitor, poll)
+  ImageWalker(image, visitor, poll)
       .Walk({.path = {}, .name = {}, .inode = image.GetInode(image.root()), .linked = {}}, 0);
 }
 

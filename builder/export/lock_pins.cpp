@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view kSha256 = "sha256:";
 
-std::string Text(const toml::value& table, const char* key) {
+std::string TomlText(const toml::value& table, const char* key) {
   if (!table.is_table()) return {};
   const auto found = table.as_table().find(key);
   return found != table.as_table().end() && found->second.is_string()
@@ -21,7 +21,7 @@ std::string Text(const toml::value& table, const char* key) {
              : std::string();
 }
 
-const toml::value& Member(const toml::value& table, const char* key) {
+const toml::value& TomlMember(const toml::value& table, const char* key) {
   static const toml::value none;
   if (!table.is_table()) return none;
   const auto found = table.as_table().find(key);
@@ -34,23 +34,23 @@ bool IsSha256(const std::string& text) {
 
 // The parser calls itself for each bracket: a lock file made to exhaust the stack is none.
 bool IsDeep(const std::string& text) {
-  constexpr int kMaxDepth = 500;
+  constexpr int kMaxBrackets = 500;
   int depth = 0;
   for (const char c : text) {
     if (c == '[' || c == '{') ++depth;
     if ((c == ']' || c == '}') && depth > 0) --depth;
-    if (depth > kMaxDepth) return true;
+    if (depth > kMaxBrackets) return true;
   }
   return false;
 }
 
 // uv writes `hash = "sha256:…"`, a pylock.toml `hashes = {sha256 = "…"}`.
 void AddFile(const toml::value& file, bool is_sdist, LockPin& pin) {
-  LockPin::File entry{.url = Text(file, "url"),
-                      .name = Text(file, "name"),
-                      .sha256 = Text(Member(file, "hashes"), "sha256"),
+  LockPin::File entry{.url = TomlText(file, "url"),
+                      .name = TomlText(file, "name"),
+                      .sha256 = TomlText(TomlMember(file, "hashes"), "sha256"),
                       .is_sdist = is_sdist};
-  const std::string hash = Text(file, "hash");
+  const std::string hash = TomlText(file, "hash");
   if (entry.sha256.empty() && hash.starts_with(kSha256)) {
     entry.sha256 = hash.substr(kSha256.size());
   }
@@ -60,15 +60,17 @@ void AddFile(const toml::value& file, bool is_sdist, LockPin& pin) {
 void ReadToml(const StoredLock& lock, LockPins& pins) {
   std::istringstream stream(lock.content);
   const toml::value document = toml::parse(stream, lock.name);
-  const toml::value& packages = Member(document, lock.name == "uv.lock" ? "package" : "packages");
+  const toml::value& packages =
+      TomlMember(document, lock.name == "uv.lock" ? "package" : "packages");
   if (!packages.is_array()) return;
   for (const toml::value& package : packages.as_array()) {
-    LockPin& pin = pins[{NormalizedPythonName(Text(package, "name")), Text(package, "version")}];
-    const toml::value& wheels = Member(package, "wheels");
+    LockPin& pin =
+        pins[{NormalizedPythonName(TomlText(package, "name")), TomlText(package, "version")}];
+    const toml::value& wheels = TomlMember(package, "wheels");
     if (wheels.is_array()) {
       for (const toml::value& wheel : wheels.as_array()) AddFile(wheel, false, pin);
     }
-    AddFile(Member(package, "sdist"), true, pin);
+    AddFile(TomlMember(package, "sdist"), true, pin);
   }
 }
 

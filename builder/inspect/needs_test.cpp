@@ -163,7 +163,7 @@ Host SampleHost() {
           .can_execute = [](const std::string&) { return false; }};
 }
 
-std::vector<std::string> Names(const std::vector<MissingNeed>& missing) {
+std::vector<std::string> MissingNames(const std::vector<MissingNeed>& missing) {
   std::vector<std::string> names;
   for (const MissingNeed& need : missing) names.push_back(need.name);
   return names;
@@ -171,8 +171,9 @@ std::vector<std::string> Names(const std::vector<MissingNeed>& missing) {
 
 TEST(HostTest, NamesAllThatIsMissing) {
   const auto missing = FindMissing(SampleNeeds(), SampleHost());
-  EXPECT_EQ(Names(missing), (std::vector<std::string>{"x86-64-v3", "/lib64/ld.so", "GLIBC_2.38",
-                                                      "libgone.so.1", "GLIBCXX_3.4.31"}));
+  EXPECT_EQ(MissingNames(missing),
+            (std::vector<std::string>{"x86-64-v3", "/lib64/ld.so", "GLIBC_2.38", "libgone.so.1",
+                                      "GLIBCXX_3.4.31"}));
   EXPECT_EQ(missing[4].message,
             "expected GLIBCXX_3.4.31 in libstdc++.so.6, found at most GLIBCXX_3.4.30 in "
             "/lib/libstdc++.so.6");
@@ -182,7 +183,7 @@ TEST(HostTest, NamesAllThatIsMissing) {
 TEST(HostTest, SaysOfAnotherArchitectureOnlyThat) {
   Host host = SampleHost();
   host.architecture = "aarch64";
-  EXPECT_EQ(Names(FindMissing(SampleNeeds(), host)), std::vector<std::string>{"x86_64"});
+  EXPECT_EQ(MissingNames(FindMissing(SampleNeeds(), host)), std::vector<std::string>{"x86_64"});
 }
 
 TEST(VersionTest, ComparesNumbers) {

@@ -12,7 +12,7 @@ namespace firn {
 namespace {
 
 // It lists every file of the package, some of which have tens of thousands.
-constexpr uint64_t kRecordLimit = uint64_t{256} << 20;
+constexpr uint64_t kCondaRecordLimit = uint64_t{256} << 20;
 
 // conda writes the channel with the platform, others without.
 std::string ChannelOf(std::string channel, const std::string& subdir) {
@@ -54,7 +54,7 @@ void AddCondaPackages(const std::string& tree, PackageList& list,
     if (!name.ends_with(".json")) continue;
     poll();
     const std::string location = "conda-meta/" + name;
-    const auto text = ReadTreeFile(tree + "/" + location, kRecordLimit);
+    const auto text = ReadTreeFile(tree + "/" + location, kCondaRecordLimit);
     const auto json = nlohmann::ordered_json::parse(text.value_or(""), nullptr, false);
     Package package = CondaPackage(json);
     if (package.name.empty()) {
