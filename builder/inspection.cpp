@@ -1,9 +1,20 @@
 #include "builder/inspection.h"
 
+#include "builder/inspect/needs.h"
+#include "builder/inspect/package_search.h"
+#include "builder/inspect/sbom.h"
+
 namespace firn {
 
-Inspection Inspect(const std::string&, const Recipe&, unsigned, const std::function<void()>&) {
-  return {};
+Inspection Inspect(const std::string& tree, const Recipe& recipe, unsigned jobs,
+                   const std::function<void()>& poll) {
+  Inspection inspection;
+  inspection.packages = FindPackages(tree, poll).ToJson();
+  inspection.needs = FindNeeds(tree, recipe.prefix, jobs, poll).ToJson();
+  // Of the list as it stands in the image, where it is UTF-8 whatever the files hold.
+  inspection.sbom =
+      MakeSbom(PackageList::FromJson(inspection.packages), recipe.name, recipe.version);
+  return inspection;
 }
 
 }  // namespace firn

@@ -5,9 +5,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/inspect_environment.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -26,6 +28,9 @@ constexpr char kInspectFooter[] =
     "  firn inspect science.firn\n"
     "  firn inspect --json science.firn | jq -r .id\n"
     "  firn inspect --manifest science.firn\n"
+    "  firn inspect --packages science.firn\n"
+    "  firn inspect --needs science.firn\n"
+    "  firn inspect --lock=uv.lock science.firn > uv.lock\n"
     "  firn inspect --section digests science.firn > digests.bin";
 
 constexpr uint64_t kMaxSectionLength = uint64_t{1} << 30;
@@ -34,6 +39,11 @@ struct InspectOptions {
   std::string image;
   std::string section;
   bool manifest = false;
+  bool packages = false;
+  bool needs = false;
+  bool sbom = false;
+  bool recipe = false;
+  std::string lock;  // the one to print; "*": the only one, or the names of all
   bool json = false;
 };
 
@@ -165,6 +175,16 @@ void Inspect(const InspectOptions& options) {
     PrintSection(fd.get(), appendix, options.section);
   } else if (options.manifest) {
     std::cout << PrintableLines(appendix.ReadManifestYaml(fd.get()));
+  } else if (options.packages) {
+    PrintPackages(fd.get(), appendix, options.json);
+  } else if (options.needs) {
+    PrintNeeds(fd.get(), appendix, options.json);
+  } else if (options.sbom) {
+    PrintSbom(fd.get(), appendix);
+  } else if (options.recipe) {
+    PrintRecipe(fd.get(), appendix, options.json);
+  } else if (!options.lock.empty()) {
+    PrintLocks(fd.get(), appendix, options.lock == "*" ? "" : options.lock, options.json);
   } else if (options.json) {
     PrintImageJson(appendix, appendix.ReadManifest(fd.get()), options);
   } else {
@@ -179,14 +199,29 @@ void AddInspectCommand(CLI::App& app, int&) {
   CLI::App* inspect = app.add_subcommand("inspect", "Show what an image is and holds");
   inspect->footer(kInspectFooter);
   inspect->add_option("IMAGE", options->image, "The image file")->required();
-  CLI::Option* manifest = inspect->add_flag("--manifest", options->manifest,
-                                            "Print the manifest as it is stored (YAML)");
-  CLI::Option* section =
-      inspect->add_option("--section", options->section, "Print the bytes of one section")
-          ->option_text("NAME");
   CLI::Option* json = inspect->add_flag("--json", options->json, "Print as JSON");
-  section->excludes(manifest)->excludes(json);
-  manifest->excludes(json);
+  // One of these at a time.
+  const std::vector<CLI::Option*> parts = {
+      inspect->add_flag("--packages", options->packages, "List the packages"),
+      inspect->add_flag("--needs", options->needs, "Show what the machine must have"),
+      inspect->add_flag("--sbom", options->sbom, "Print the bill of materials (CycloneDX JSON)"),
+      inspect->add_flag("--recipe", options->recipe, "Print the recipe that it was built by"),
+      inspect
+          ->add_flag("--lock{*}", options->lock,
+                     "Print the lock file, or the names of several; --lock=NAME prints one")
+          ->option_text("[=NAME]"),
+      inspect
+          ->add_flag("--manifest", options->manifest, "Print the manifest as it is stored (YAML)")
+          ->excludes(json),
+      inspect->add_option("--section", options->section, "Print the bytes of one section")
+          ->option_text("NAME")
+          ->excludes(json),
+  };
+  for (CLI::Option* part : parts) {
+    for (CLI::Option* other : parts) {
+      if (other != part) part->excludes(other);
+    }
+  }
   inspect->callback([options] { Inspect(*options); });
 }
 

@@ -31,6 +31,7 @@ constexpr char kMainFooter[] =
     "  firn run science.firn -- python3 job.py           run a job that sees it at its prefix\n"
     "  firn mount science.firn /mnt/science              show it at a path\n"
     "  firn inspect science.firn                         what is in it\n"
+    "  firn check science.firn                           has this machine what it needs\n"
     "  firn verify science.firn                          is every byte what it must be\n"
     "  firn profile science.firn -- CMD                  what CMD touches, for a faster start\n"
     "\n"
@@ -137,6 +138,9 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddHealthCommand(app, exit_code);
   AddLogCommand(app, exit_code);
   AddInspectCommand(app, exit_code);
+  AddCheckCommand(app, exit_code);
+  AddExportCommand(app, exit_code);
+  AddDiffCommand(app, exit_code);
   AddOptimizeCommand(app, exit_code);
   AddVerifyCommand(app, exit_code);
   GroupCommands(app);
