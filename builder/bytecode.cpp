@@ -8,13 +8,13 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <cstdlib>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "builder/child_process.h"
 #include "builder/compile_modules.h"
+#include "builder/python_environment.h"
 #include "builder/python_tree.h"
 #include "builder/utf8.h"
 #include "format/error.h"
@@ -49,28 +49,17 @@ std::string LastOutput(const std::string& log) {
   return text;
 }
 
-// What Python sees of ours: what its loader may need, and what makes every run the same.
-std::vector<std::string> PythonEnvironment() {
-  std::vector<std::string> environment{"LC_ALL=C.UTF-8", "PYTHONHASHSEED=0",
-                                       "PYTHONDONTWRITEBYTECODE=1", "PYTHONNOUSERSITE=1"};
-  for (const char* name : {"PATH", "LD_LIBRARY_PATH", "LD_PRELOAD"}) {
-    if (const char* value = std::getenv(name)) {
-      environment.push_back(std::string(name) + "=" + value);
-    }
-  }
-  return environment;
-}
-
 // The conversation with one run of compile_modules.py.
 class Compilation {
  public:
   Compilation(std::string python, const std::vector<PythonModule>& modules,
-              const BytecodeOptions& options, const std::string& work)
+              const ImportPaths& import_paths, const BytecodeOptions& options,
+              const std::string& work)
       : python_(std::move(python)), options_(options), work_(work), done_(modules.size()) {
     std::string list;
     for (const PythonModule& module : modules) {
       list += options.directory + "/" + module.path + '\0';
-      list += options.prefix + "/" + module.path + '\0';
+      list += options.prefix + "/" + import_paths.Of(module.path) + '\0';
     }
     WriteFile(work_ + "/list", list);
     WriteFile(work_ + "/compile_modules.py", kCompileModulesScript);
@@ -167,7 +156,7 @@ std::optional<Manifest::Python> CompileModules(TreeNode& root, const BytecodeOpt
   const std::string python = FindPython(root, options.directory);
   if (python.empty()) return std::nullopt;
   const std::vector<PythonModule> modules = FindModules(root, options.directory);
-  Compilation compilation(python, modules, options, directory.path());
+  Compilation compilation(python, modules, ImportPaths(root), options, directory.path());
   compilation.Run();
 
   const FileDescriptor tree =

@@ -133,6 +133,33 @@ std::vector<PythonModule> FindModules(TreeNode& root, const std::string& directo
   return modules;
 }
 
+ImportPaths::ImportPaths(const TreeNode& root) {
+  std::vector<const TreeNode*> waiting{&root};
+  while (!waiting.empty()) {
+    const TreeNode* node = waiting.back();
+    waiting.pop_back();
+    for (const auto& child : node->children) {
+      if (child->type == FileType::kDirectory && child->name != "site-packages") {
+        waiting.push_back(child.get());
+      }
+      const bool is_link = child->type == FileType::kSymlink &&
+                           (child->name == "dist-packages" || child->name == "site-packages");
+      if (!is_link || child->symlink_target.starts_with('/')) continue;
+      const std::string path = child->RelativePath();
+      const std::filesystem::path target =
+          std::filesystem::path(path).parent_path() / child->symlink_target;
+      links_.push_back({path, target.lexically_normal().string()});
+    }
+  }
+}
+
+std::string ImportPaths::Of(const std::string& path) const {
+  for (const Link& link : links_) {
+    if (path.starts_with(link.target + "/")) return link.path + path.substr(link.target.size());
+  }
+  return path;
+}
+
 std::string CachedName(std::string_view file, std::string_view cache_tag) {
   file.remove_suffix(std::string_view(".py").size());
   return std::string(file) + "." + std::string(cache_tag) + ".pyc";

@@ -24,6 +24,21 @@ struct PythonModule {
 // inside of `directory`.
 std::vector<PythonModule> FindModules(TreeNode& root, const std::string& directory);
 
+// The path below the root by which Python finds a module: through the symlink, where one named
+// site-packages or dist-packages leads to the directory that the module is in, else its own.
+class ImportPaths {
+ public:
+  explicit ImportPaths(const TreeNode& root);
+  std::string Of(const std::string& path) const;
+
+ private:
+  struct Link {
+    std::string path;
+    std::string target;  // a directory below the root
+  };
+  std::vector<Link> links_;
+};
+
 // "module.cpython-311.pyc" for "module.py".
 std::string CachedName(std::string_view file, std::string_view cache_tag);
 

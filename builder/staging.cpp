@@ -1,5 +1,7 @@
 #include "builder/staging.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +9,7 @@
 #include <cerrno>
 #include <fstream>
 #include <sstream>
+#include <vector>
 
 #include "format/error.h"
 
@@ -42,6 +45,36 @@ std::string PathOf(const FileDescriptor& fd) {
   return path;
 }
 
+// Makes every directory of `from` in `to`. In a user namespace, overlayfs cannot copy a directory
+// of another owner or group when something in it changes; these it takes as they are, merged.
+void MakeDirectoriesOf(int from, int to) {
+  std::vector<std::string> names;
+  {
+    FileDescriptor own(openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    DIR* stream = own.valid() ? fdopendir(own.get()) : nullptr;
+    if (stream == nullptr) return;  // whoever reads the tree names it
+    own.Release();                  // closed with the stream
+    while (const dirent* entry = readdir(stream)) {
+      struct stat status;
+      const std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      const bool is_directory = entry->d_type == DT_DIR ||
+                                (entry->d_type == DT_UNKNOWN &&
+                                 fstatat(from, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                                 S_ISDIR(status.st_mode));
+      if (is_directory) names.push_back(name);
+    }
+    closedir(stream);
+  }
+  for (const std::string& name : names) {
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+    const FileDescriptor source(openat(from, name.c_str(), kFlags));
+    if (!source.valid() || mkdirat(to, name.c_str(), 0755) != 0) continue;
+    const FileDescriptor made(openat(to, name.c_str(), kFlags));
+    if (made.valid()) MakeDirectoriesOf(source.get(), made.get());
+  }
+}
+
 }  // namespace
 
 Staging::Staging(const FileDescriptor& directory, const std::string& shown_name,
@@ -55,6 +88,11 @@ Staging::Staging(const FileDescriptor& directory, const std::string& shown_name,
   }
   const FileDescriptor upper = OpenFile(MakeWorkDirectory(work_.path() + "/upper"),
                                         O_PATH | O_DIRECTORY, ErrorKind::kOutput);
+  if (geteuid() != 0) {
+    const FileDescriptor made =
+        OpenFile(work_.path() + "/upper", O_RDONLY | O_DIRECTORY, ErrorKind::kOutput);
+    MakeDirectoriesOf(directory.get(), made.get());
+  }
   const FileDescriptor work =
       OpenFile(MakeWorkDirectory(work_.path() + "/work"), O_PATH | O_DIRECTORY, ErrorKind::kOutput);
   // Paths in overlayfs' options would need escapes, which differ between kernels; these do not.

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import stat
 import subprocess
 
@@ -28,16 +29,26 @@ def environment_through_kernel(environment_image, scratch):
 
 
 def test_environment_has_what_it_was_built_from(environment_tree, environment_through_kernel):
+    """But for what the rules change in a venv: test_rules.py has that."""
     source = tree_listing(environment_tree)
     assert len(source) > 4000
-    for path, entry in source.items():
+    assert b"pyvenv.cfg" not in environment_through_kernel
+    (base,) = {path for path in environment_through_kernel if re.fullmatch(rb"lib/python3\.\d+",
+                                                                           path)}
+    changed = re.compile(rb"pyvenv\.cfg|bin/.*|.*/pip-[^/]*\.dist-info/RECORD")
+    kept = {path: entry for path, entry in source.items() if not changed.fullmatch(path)}
+    assert len(source) - len(kept) < 20
+    for path, entry in kept.items():
         image_entry = environment_through_kernel[path]
         assert image_entry.type == entry.type, path
         assert image_entry.target == entry.target, path
         if entry.type == "file" and not path.endswith(b".pyc"):
             assert image_entry.sha256 == entry.sha256, path
     added = environment_through_kernel.keys() - source.keys()
-    assert all(path.endswith(b".pyc") or path.endswith(b"__pycache__") for path in added)
+    site = base + b"/site-packages/"
+    assert all(path.endswith((b".pyc", b"__pycache__")) for path in added if path.startswith(site))
+    ours = (base + b"/", b"local", b"include/", b"bin/python3.")
+    assert all(path.startswith(ours) for path in added)
 
 
 def test_environment_is_normalised(environment_through_kernel):

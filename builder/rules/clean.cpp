@@ -1,0 +1,105 @@
+#include "builder/rules/clean.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "builder/rules/conda_meta.h"
+
+namespace firn {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Caches and locks that tools leave at the top of a prefix.
+constexpr std::array<std::string_view, 5> kCaches{".cache", ".lock", ".conda_trash",
+                                                  ".pytest_cache", ".mypy_cache"};
+
+bool IsIn(const TreeEntry& entry, std::string_view directory_ending) {
+  return ParentOf(entry.path).ends_with(directory_ending);
+}
+
+// "module" for "module.cpython-311.opt-1.pyc" of "cpython-311"; empty for what is no such file.
+std::string ModuleOf(const std::string& cached) {
+  if (!cached.ends_with(".pyc")) return {};
+  std::string stem = cached.substr(0, cached.size() - 4);
+  if (const size_t optimised = stem.rfind(".opt-"); optimised != std::string::npos) {
+    stem.resize(optimised);
+  }
+  const size_t tag = stem.rfind('.');
+  return tag == std::string::npos ? std::string() : stem.substr(0, tag);
+}
+
+// The packages that an installer could not remove, and left with another first character.
+bool IsLeftOfUninstall(const TreeEntry& entry) {
+  return NameOf(entry.path).starts_with('~') &&
+         (IsIn(entry, "/site-packages") || IsIn(entry, "/dist-packages"));
+}
+
+// A compiled module that has no source, or another file of a cache, as numba's.
+bool IsLeftBytecode(const RuleWork& work, const TreeEntry& entry) {
+  if (entry.type != TreeEntry::Type::kRegular) return false;
+  const std::string cache = ParentOf(entry.path);
+  if (NameOf(cache) != "__pycache__") return false;
+  const std::string module = ModuleOf(NameOf(entry.path));
+  if (module.empty()) return true;
+  const std::string parent = ParentOf(cache);
+  return !work.TypeOf((parent.empty() ? "" : parent + "/") + module + ".py");
+}
+
+void RemoveCaches(RuleWork& work) {
+  for (const std::string_view name : kCaches) work.Remove(std::string(name));
+  // The package cache of a conda installation itself.
+  if (work.TypeOf("conda-meta") && work.TypeOf("pkgs/urls.txt")) work.Remove("pkgs");
+  std::vector<std::string> left;
+  for (const TreeEntry& entry : work.Entries()) {
+    if (!left.empty() && entry.path.starts_with(left.back() + "/")) continue;
+    if (IsLeftOfUninstall(entry) || IsLeftBytecode(work, entry)) left.push_back(entry.path);
+  }
+  for (const std::string& path : left) work.Remove(path);
+}
+
+// PEP 610. A local path says where the builder had a file, which is nobody's business later; its
+// name and digest stay.
+void NormaliseOrigin(RuleWork& work, const std::string& path) {
+  const std::optional<std::string> content = work.Read(path);
+  Json origin = content ? Json::parse(*content, nullptr, false) : Json();
+  if (!origin.is_object() || !origin.contains("url") || !origin["url"].is_string()) return;
+  const std::string url = origin["url"];
+  if (!url.starts_with("file:")) return;
+  const Json directory = origin.value("dir_info", Json::object());
+  if (directory.is_object() && directory.value("editable", Json(false)) == Json(true)) {
+    // Its modules are not in the tree.
+    work.report.leftovers.push_back(path);
+  }
+  std::string plain = url;
+  while (plain.ends_with('/')) plain.pop_back();
+  origin["url"] = "file:///" + NameOf(plain);
+  const std::string made = origin.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (made != *content) work.Write(path, made);
+}
+
+void NormaliseDistributions(RuleWork& work) {
+  const std::vector<TreeEntry> files = work.Files(
+      [](const TreeEntry& entry) { return IsIn(entry, ".dist-info") || IsIn(entry, ".egg-info"); });
+  for (const TreeEntry& file : files) {
+    const std::string name = NameOf(file.path);
+    if (name == "uv_cache.json") work.Remove(file.path);
+    if (name == "direct_url.json") NormaliseOrigin(work, file.path);
+  }
+}
+
+}  // namespace
+
+void CleanTree(RuleWork& work) {
+  RemoveCaches(work);
+  NormaliseDistributions(work);
+  NormaliseCondaHistory(work);
+}
+
+}  // namespace firn
