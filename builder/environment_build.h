@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "builder/activation.h"
 #include "builder/build.h"
 #include "builder/recipe.h"
 #include "builder/rules.h"
@@ -26,6 +27,7 @@ struct EnvironmentSummary {
   BuildSummary image;
   RulesReport rules;
   RealisedSource source;
+  Activation activation;
 };
 
 // Makes the image of a recipe: realises its source at the final prefix, applies the rules,
