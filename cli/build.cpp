@@ -26,6 +26,8 @@ struct BuildArguments {
   std::string block_size = "1M";
   bool no_compile = false;
   bool no_rules = false;
+  bool no_check = false;
+  bool keep_failed = false;
   bool json = false;
   bool quiet = false;
 };
@@ -132,7 +134,12 @@ BuildSummary BuildImage(const BuildArguments& arguments,
     const InterruptGuard interrupts;
     return Build(options, progress);
   }
-  return BuildEnvironment(RecipeOf(options), options, SurroundingsOfBuild(), progress).image;
+  return BuildEnvironment(RecipeOf(options), options,
+                          SurroundingsOfBuild({.run = !arguments.no_check,
+                                               .keep_failed = arguments.keep_failed,
+                                               .output = options.output}),
+                          progress)
+      .image;
 }
 
 void RunBuild(BuildArguments& arguments) {
@@ -183,6 +190,10 @@ void AddBuildCommand(CLI::App& app, int& exit_code) {
                     "Leave out device nodes, sockets and fifos instead of refusing them");
   command->add_flag("--no-rules", arguments->no_rules,
                     "Take an environment as it is: no venv is flattened, no path changed");
+  command->add_flag("--no-check", arguments->no_check,
+                    "Run no checks in the image before it gets its name");
+  command->add_flag("--keep-failed", arguments->keep_failed,
+                    "Keep an image that fails a check as IMAGE.failed");
   command->add_flag("--no-compile", arguments->no_compile, "Make no .pyc of Python modules");
   command->add_flag("--force", options.force, "Replace the image if it exists");
   command->add_flag("--json", arguments->json, "Print the summary as JSON");
