@@ -13,6 +13,7 @@
 #include "builder/build_settings.h"
 #include "builder/bytecode.h"
 #include "builder/content_order.h"
+#include "builder/environment_kind.h"
 #include "builder/interrupt.h"
 #include "builder/naming_output.h"
 #include "builder/temporary_directory.h"
@@ -117,6 +118,9 @@ BuildSummary Build(const BuildOptions& options,
                                           .order = OrderContents(*tree.root, applied.front)};
   manifest.name = settings.name;
   manifest.prefix = settings.prefix;
+  if (manifest.kind == EnvironmentKind::kOther) {
+    manifest.kind = FindEnvironmentKind(real_directory);
+  }
   manifest.builder = "firn " FIRN_VERSION;
   BuildProgress written{.stage = BuildStage::kWrite, .total = SumOfSizes(*tree.root)};
   BuildSummary summary;

@@ -7,9 +7,11 @@
 #include <system_error>
 #include <utility>
 
+#include "builder/activation.h"
 #include "builder/archive.h"
 #include "builder/build_log.h"
 #include "builder/build_settings.h"
+#include "builder/environment_kind.h"
 #include "builder/inspection.h"
 #include "builder/interrupt.h"
 #include "builder/recipe_section.h"
@@ -70,6 +72,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
 
   EnvironmentSummary summary;
   if (!is_there) summary.source = Realise(recipe.source, place, log, ThrowIfInterrupted);
+  options.manifest.kind = FindEnvironmentKind(place);  // before the rules remove its marks
   const unsigned jobs = ResolveJobs(options.jobs);
   summary.rules = ApplyRules({.path = place,
                               .original = is_there ? recipe.source.path : place,
@@ -79,6 +82,9 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
                               .jobs = jobs,
                               .log = log,
                               .poll = ThrowIfInterrupted});
+  if (options.manifest.kind == EnvironmentKind::kConda) {
+    summary.activation = RecordActivation(place, recipe.prefix, log, ThrowIfInterrupted);
+  }
   Inspection inspection = Inspect(place, recipe, jobs, ThrowIfInterrupted);
 
   options.directory = place;
@@ -86,7 +92,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   options.prefix = recipe.prefix;
   options.compile = recipe.rules.compile;
   options.manifest.version = recipe.version;
-  options.manifest.environment = recipe.environment;
+  options.manifest.environment = JoinVariables(summary.activation.variables, recipe.environment);
   options.manifest.scratch = recipe.scratch;
   options.manifest.labels = recipe.labels;
   options.manifest.bound = summary.rules.bound;

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "builder/activation.h"
 #include "builder/build.h"
 #include "builder/recipe.h"
 #include "builder/rules.h"
@@ -27,6 +28,7 @@ struct EnvironmentSummary {
   RulesReport rules;
   RealisedSource source;
   std::string log;  // path of the log of the build; empty where there is none
+  Activation activation;
 };
 
 // Makes the image of a recipe: realises its source at the final prefix, applies the rules,

@@ -28,6 +28,7 @@ struct BuildArguments {
   std::string block_size = "1M";
   bool no_rules = false;
   bool no_check = false;
+  bool keep_failed = false;
   bool json = false;
   bool quiet = false;
   bool verbose = false;
@@ -83,8 +84,9 @@ EnvironmentSummary BuildByRecipe(const BuildArguments& arguments, ProgressBar& b
   BuildOptions options = arguments.options;
   const auto& profiles = arguments.recipe.profiles;
   if (profiles.size() > 1) options.profiles.assign(profiles.begin() + 1, profiles.end());
-  BuildSurroundings surroundings = SurroundingsOfBuild();
-  if (arguments.no_check) surroundings.check = {};
+  BuildSurroundings surroundings = SurroundingsOfBuild({.run = !arguments.no_check,
+                                                        .keep_failed = arguments.keep_failed,
+                                                        .output = options.output});
   surroundings.show = [&](std::string_view line) {
     if (arguments.verbose) {
       std::cerr << Printable(line) << std::endl;
@@ -132,7 +134,10 @@ void AddWritingOptions(CLI::App& command, BuildArguments& arguments) {
                    "Leave out device nodes, sockets and fifos instead of refusing them");
   command.add_flag("--no-rules", arguments.no_rules,
                    "Take a directory as it is: no venv is flattened, no path changed");
-  command.add_flag("--no-check", arguments.no_check, "Do not run the checks in the image");
+  command.add_flag("--no-check", arguments.no_check,
+                   "Run no checks in the image before it gets its name");
+  command.add_flag("--keep-failed", arguments.keep_failed,
+                   "Keep an image that fails a check as IMAGE.failed");
   command.add_flag("--force", options.force, "Replace the image if it exists");
   command.add_flag("--json", arguments.json, "Print the summary as JSON");
   command.add_flag("--quiet,-q", arguments.quiet, "Print errors only");

@@ -2,11 +2,17 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "builder/interrupt.h"
+#include "cli/image_checks.h"
+#include "format/error.h"
 #include "mountd/namespace.h"
 #include "mountd/prefix_place.h"
 
@@ -39,13 +45,52 @@ class BuildPlace {
   std::vector<std::string> made_;  // the deepest first
 };
 
+[[noreturn]] void ThrowFailed(const Error& error, const CheckSettings& settings,
+                              const std::string& path) {
+  const std::string kept = settings.output + ".failed";
+  if (!settings.keep_failed) {
+    throw Error(error.kind(), error.message(),
+                "No image was written. --keep-failed keeps it to look into it, --no-check leaves "
+                "the checks out.")
+        .WithPath(settings.output);
+  }
+  if (rename(path.c_str(), kept.c_str()) != 0) {
+    throw SystemError(ErrorKind::kOutput, errno, "cannot keep the image that failed")
+        .WithPath(kept);
+  }
+  throw Error(error.kind(), error.message(), "The image was kept as " + kept + ".")
+      .WithPath(settings.output);
+}
+
+void CheckImage(const CheckSettings& settings, const std::string& path, const Recipe& recipe,
+                BuildLog& log) {
+  const ImageChecks checks{.default_checks = recipe.default_checks, .checks = recipe.checks};
+  try {
+    RunChecks(
+        path, checks, [&](std::string_view line) { log.Write(line); }, ThrowIfInterrupted);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kCheck) ThrowFailed(error, settings, path);
+    if (error.kind() == ErrorKind::kInterrupted) throw;
+    throw Error(error.kind(), "cannot check the image: " + error.message(),
+                error.remedy() + (error.remedy().empty() ? "" : "\n") +
+                    "--no-check leaves the checks out.");
+  }
+}
+
 }  // namespace
 
-BuildSurroundings SurroundingsOfBuild() {
+BuildSurroundings SurroundingsOfBuild(const CheckSettings& checks) {
   const auto place = std::make_shared<BuildPlace>();
-  return {.enter_place = [place](const std::string& prefix) { return place->Enter(prefix); },
-          .check = {},
-          .show = {}};
+  BuildSurroundings surroundings{
+      .enter_place = [place](const std::string& prefix) { return place->Enter(prefix); },
+      .check = {},
+      .show = {}};
+  if (checks.run) {
+    surroundings.check = [checks](const std::string& path, const Recipe& recipe, BuildLog& log) {
+      CheckImage(checks, path, recipe, log);
+    };
+  }
+  return surroundings;
 }
 
 }  // namespace firn

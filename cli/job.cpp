@@ -1,5 +1,6 @@
 #include "cli/job.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,33 +9,43 @@
 #include <utility>
 
 #include "cli/image_file.h"
+#include "cli/job_environment.h"
+#include "cli/job_scratch.h"
 #include "format/appendix.h"
 #include "format/error.h"
 #include "format/file.h"
 #include "mountd/job_view.h"
+#include "mountd/prefix_place.h"
 
 namespace firn {
 namespace {
 
-JobImage OpenJobImage(const std::string& path, const std::optional<std::string>& prefix,
-                      bool allow_foreign) {
+struct OpenedImage {
   JobImage image;
+  Manifest manifest;
+};
+
+OpenedImage OpenJobImage(const std::string& path, const std::optional<std::string>& prefix,
+                         bool allow_foreign) {
+  OpenedImage opened;
+  JobImage& image = opened.image;
   image.fd = OpenImageFile(path);
   image.name = std::filesystem::absolute(path).lexically_normal().string();
   const std::optional<Appendix> appendix = allow_foreign
                                                ? Appendix::Read(image.fd.get(), path)
                                                : Appendix::ReadImage(image.fd.get(), path);
   image.foreign = !appendix;
+  if (appendix) opened.manifest = appendix->ReadManifest(image.fd.get());
   if (prefix) {
     image.prefix = *prefix;
   } else if (appendix) {
-    image.prefix = appendix->ReadManifest(image.fd.get()).prefix;
+    image.prefix = opened.manifest.prefix;
   } else {
     throw Error(ErrorKind::kUsage, "a foreign image has no prefix of its own",
                 "Say with --prefix where the job is to see it.")
         .WithPath(path);
   }
-  return image;
+  return opened;
 }
 
 // What to try where the caller expected the image's programs in PATH.
@@ -46,7 +57,7 @@ std::string FindInPrefixes(const std::string& program, const std::vector<JobImag
       return "The image has it: give its path, " + path + ", or set PATH.";
     }
   }
-  return "PATH has no such program; firn run leaves PATH as it is.";
+  return "Neither an image's bin/ nor PATH has such a program.";
 }
 
 [[noreturn]] void ThrowNotExecuted(int error_number, const std::string& program,
@@ -62,7 +73,38 @@ std::string FindInPrefixes(const std::string& program, const std::vector<JobImag
       .WithPath(program);
 }
 
+void SetVariables(const std::vector<VariableChange>& changes) {
+  for (const auto& [name, value] : changes) {
+    const int result = value ? setenv(name.c_str(), value->c_str(), 1) : unsetenv(name.c_str());
+    if (result != 0) throw SystemError(ErrorKind::kInternal, errno, "cannot set " + name);
+  }
+}
+
 }  // namespace
+
+OpenedImages OpenJobImages(const JobArguments& job, bool allow_foreign) {
+  OpenedImages opened;
+  for (size_t i = 0; i < job.images.size(); ++i) {
+    std::optional<std::string> prefix;
+    if (!job.prefixes.empty()) prefix = job.prefixes[i];
+    OpenedImage one = OpenJobImage(job.images[i], prefix, allow_foreign);
+    opened.shown.push_back({std::move(one.manifest), NormalPrefix(one.image.prefix)});
+    opened.images.push_back(std::move(one.image));
+  }
+  return opened;
+}
+
+void AddJobOptions(CLI::App& command, JobArguments& job) {
+  command.add_option("IMAGE", job.images, "Image files, shown in this order")->required();
+  command
+      .add_option("--prefix", job.prefixes,
+                  "Where to show the image, instead of the prefix it was built for; with several "
+                  "images once for each")
+      ->option_text("DIR")
+      ->allow_extra_args(false);
+  command.add_flag("!--no-environment", job.set_variables,
+                   "Set no variables: PATH and all others stay as they are");
+}
 
 void CheckJob(const JobArguments& job, const std::string& subcommand) {
   if (job.command.empty()) {
@@ -70,6 +112,10 @@ void CheckJob(const JobArguments& job, const std::string& subcommand) {
         ErrorKind::kUsage, "no command to run",
         "Put it behind --, as in: firn " + subcommand + " " + job.images.front() + " -- CMD");
   }
+  CheckPrefixCount(job);
+}
+
+void CheckPrefixCount(const JobArguments& job) {
   if (!job.prefixes.empty() && job.prefixes.size() != job.images.size()) {
     throw Error(ErrorKind::kUsage,
                 "expected --prefix once for each of the " + std::to_string(job.images.size()) +
@@ -80,17 +126,23 @@ void CheckJob(const JobArguments& job, const std::string& subcommand) {
 
 void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* node,
             int& exit_code) {
-  std::vector<JobImage> images;
-  for (size_t i = 0; i < job.images.size(); ++i) {
-    std::optional<std::string> prefix;
-    if (!job.prefixes.empty()) prefix = job.prefixes[i];
-    images.push_back(OpenJobImage(job.images[i], prefix, launch.foreign));
+  const OpenedImages opened = OpenJobImages(job, launch.foreign);
+  const std::vector<JobImage>& images = opened.images;
+  // Checked as early as it can be: a name that cannot be set is no reason to mount anything.
+  std::vector<VariableChange> variables;
+  if (job.set_variables) {
+    const Environment caller = OwnEnvironment();
+    variables = JobVariables(opened.shown, caller);
+    const auto scratch = MakeScratch(ScratchVariables(opened.shown, caller));
+    variables.insert(variables.end(), scratch.begin(), scratch.end());
   }
   if (node != nullptr) {
     EnterNodeView(images, *node, launch.prefetch.value_or(true));
   } else {
     EnterJobView(images, launch);
   }
+  // Not before: firnd is started with the caller's environment.
+  SetVariables(variables);
   const int error_number = ExecuteCommand(job.command);
   exit_code = error_number == ENOENT ? kNotFound : kNotExecutable;
   ThrowNotExecuted(error_number, job.command.front(), images);

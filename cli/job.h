@@ -1,9 +1,12 @@
 #ifndef FIRN_CLI_JOB_H_
 #define FIRN_CLI_JOB_H_
 
+#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
+#include "cli/job_environment.h"
+#include "mountd/job_view.h"
 #include "mountd/launch.h"
 #include "mountd/node_client.h"
 
@@ -19,14 +22,30 @@ struct JobArguments {
   std::vector<std::string> images;
   std::vector<std::string> prefixes;  // one for each image, or none
   std::vector<std::string> command;
+  bool set_variables = true;  // those of the images; else the caller's environment stays as it is
 };
+
+// The images of a job, each twice: to be mounted, and what it says of itself.
+struct OpenedImages {
+  std::vector<JobImage> images;
+  std::vector<ShownImage> shown;
+};
+
+// Throws kUsage, kInput, kDamaged.
+OpenedImages OpenJobImages(const JobArguments& job, bool allow_foreign);
+
+// The images, their places, and whether their variables are set.
+void AddJobOptions(CLI::App& command, JobArguments& job);
+
+// Throws kUsage unless there is a prefix for each image, or none.
+void CheckPrefixCount(const JobArguments& job);
 
 // Throws kUsage. `subcommand` is for the remedy's example.
 void CheckJob(const JobArguments& job, const std::string& subcommand);
 
-// Becomes the command. Its images are served by the node's firnd where `node` is given, else by one
-// that is launched for each. Returns never; throws where that fails, with the code to exit with in
-// `exit_code` where it is not kRunFailed.
+// Becomes the command, with the variables of its images (JobVariables). Its images are served by
+// the node's firnd where `node` is given, else by one that is launched for each. Returns never;
+// throws where that fails, with the code to exit with in `exit_code` where it is not kRunFailed.
 [[noreturn]] void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* node,
                          int& exit_code);
 

@@ -37,8 +37,9 @@ constexpr char kMainFooter[] =
     "\n"
     "'firn help COMMAND' tells more of a command. Exit codes: 0 success, 1 internal error,\n"
     "2 usage, 3 input, 4 output, 5 damaged image, 6 unsupported image, 7 the system lacks or\n"
-    "forbids something, 8 mount point, 9 firnd does not answer, 130 interrupted;\n"
-    "'firn run' and 'firn profile' fail with 125, else the exit code is the command's.";
+    "forbids something, 8 mount point, 9 firnd does not answer, 10 a check of an image failed,\n"
+    "130 interrupted;\n"
+    "'firn run', 'firn shell' and 'firn profile' fail with 125, else the exit code is the command's.";
 
 int PrintError(const std::string& text) {
   std::cerr << "firn: error: " << PrintableLines(text) << std::endl;
@@ -131,6 +132,8 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddMountCommand(app, exit_code);
   AddUnmountCommand(app, exit_code);
   AddRunCommand(app, line.command, exit_code);
+  AddShellCommand(app, exit_code);
+  AddEnvCommand(app, exit_code);
   AddProfileCommand(app, line.command, exit_code);
   AddAttachCommand(app, exit_code);
   AddDetachCommand(app, exit_code);

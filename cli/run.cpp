@@ -12,10 +12,10 @@ namespace firn {
 namespace {
 
 constexpr char kRunFooter[] =
-    "CMD becomes this process: its exit code, its signals, its environment, standard input and\n"
-    "output, uid and gid are the caller's. It and its children see each image, read-only, at the\n"
-    "prefix that it was built for; nobody else does. PATH stays as it is: give programs of the\n"
-    "image by their path, or set PATH.\n"
+    "CMD becomes this process: its exit code, its signals, standard input and output, uid and gid\n"
+    "are the caller's. It and its children see each image, read-only, at the prefix that it was\n"
+    "built for; nobody else does. PREFIX/bin stands in front in PATH, and the variables of the\n"
+    "environment's activation and of its recipe are set ('firn env IMAGE' prints them).\n"
     "\n"
     "A prefix that is missing on this machine is made where you may make directories; elsewhere\n"
     "it appears in the job only, and the directories that it appears in are read-only for it.\n"
@@ -23,7 +23,7 @@ constexpr char kRunFooter[] =
     "Exit codes: CMD's own; 125 firn run failed, 126 CMD cannot be executed, 127 not found.\n"
     "\n"
     "Examples:\n"
-    "  firn run science.firn -- /opt/envs/science/bin/python3 job.py\n"
+    "  firn run science.firn -- python3 job.py\n"
     "  firn run base.firn tools.firn -- make -j8          two images, each at its prefix\n"
     "  firn run --prefix /opt/new science.firn -- sh      at another place\n"
     "  firn run --foreign --prefix /opt/sw sw.sqfs -- sh  a SquashFS file made by mksquashfs\n"
@@ -36,12 +36,7 @@ void AddRunCommand(CLI::App& app, const std::vector<std::string>& command, int& 
   const auto session = std::make_shared<SessionOptions>();
   CLI::App* run = app.add_subcommand("run", "Run a command that sees images at their prefixes");
   run->footer(kRunFooter);
-  run->add_option("IMAGE", job->images, "Image files, shown in this order")->required();
-  run->add_option("--prefix", job->prefixes,
-                  "Where to show the image, instead of the prefix it was built for; with several "
-                  "images once for each")
-      ->option_text("DIR")
-      ->allow_extra_args(false);
+  AddJobOptions(*run, *job);
   AddSessionOptions(*run, *session);
   AddNodeOption(*run, *session);
   // Usage errors of `run` are its failures too: the codes below 125 are the command's.

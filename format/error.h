@@ -20,6 +20,7 @@ enum class ErrorKind : int {
   kSystem = 7,         // something the machine lacks or forbids: /dev/fuse, fusermount3, namespaces
   kMountPoint = 8,     // the mount point: missing, not empty, in use, not ours
   kNoReply = 9,        // firnd did not start, died, or did not answer
+  kCheck = 10,         // a check of an image failed
   kInterrupted = 130,  // Ctrl-C or SIGTERM
 };
 

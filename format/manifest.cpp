@@ -2,8 +2,10 @@
 
 #include <yaml-cpp/yaml.h>
 
+#include <array>
 #include <exception>
 #include <limits>
+#include <utility>
 
 #include "format/error.h"
 #include "format/layout.h"
@@ -57,12 +59,32 @@ std::vector<Manifest::Variable> LoadVariables(const YAML::Node& node) {
   return variables;
 }
 
+constexpr std::array<std::pair<EnvironmentKind, const char*>, 3> kKindNames{
+    {{EnvironmentKind::kPython, "python"},
+     {EnvironmentKind::kVenv, "venv"},
+     {EnvironmentKind::kConda, "conda"}}};
+
+// A kind that only a later version knows is no error: its jobs lack variables, no more.
+EnvironmentKind KindOf(const std::string& text) {
+  for (const auto& [kind, name] : kKindNames) {
+    if (text == name) return kind;
+  }
+  return EnvironmentKind::kOther;
+}
+
+void EmitKind(YAML::Emitter& out, EnvironmentKind kind) {
+  for (const auto& [known, name] : kKindNames) {
+    if (kind == known) out << YAML::Key << "kind" << YAML::Value << name;
+  }
+}
+
 Manifest Load(const YAML::Node& root) {
   if (!root.IsMap()) throw DamagedManifest("is no mapping");
   Manifest manifest;
   Load(root, "name", manifest.name);
   Load(root, "version", manifest.version);
   Load(root, "prefix", manifest.prefix);
+  if (const YAML::Node kind = root["kind"]) manifest.kind = KindOf(kind.as<std::string>());
   Load(root, "builder", manifest.builder);
   Load(root, "time", manifest.time);
   if (const YAML::Node compression = Mapping(root, "compression")) {
@@ -134,6 +156,7 @@ std::string Manifest::ToYaml() const {
     out << YAML::Key << "version" << YAML::Value << YAML::DoubleQuoted << version;
   }
   out << YAML::Key << "prefix" << YAML::Value << YAML::DoubleQuoted << prefix;
+  EmitKind(out, kind);
   out << YAML::Key << "builder" << YAML::Value << YAML::DoubleQuoted << builder;
   out << YAML::Key << "time" << YAML::Value << time;
   out << YAML::Key << "compression" << YAML::Value << YAML::BeginMap;

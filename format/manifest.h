@@ -9,6 +9,14 @@
 
 namespace firn {
 
+// What a job's variables depend on: which activation the environment had.
+enum class EnvironmentKind {
+  kOther,   // no Python in bin/
+  kPython,  // a prefix with a Python
+  kVenv,    // what was made as a venv, flattened or not
+  kConda,
+};
+
 // What an image says of itself; FORMAT.md has the keys.
 struct Manifest {
   struct Contents {
@@ -40,6 +48,7 @@ struct Manifest {
   std::string name;
   std::string version;  // of the environment; may be empty
   std::string prefix;   // absolute
+  EnvironmentKind kind = EnvironmentKind::kOther;
   std::string builder;  // "firn 0.1.0"
   int64_t time = 0;     // of every file, seconds since 1970
   std::string compression = "zstd";

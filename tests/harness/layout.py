@@ -120,11 +120,30 @@ def with_mark_version(data, version):
 
 def with_core(data, change):
     """The image with its core table changed in place by `change`, id and checksum right again."""
-    layout = Layout(data)
-    core = bytearray(data[layout.core_offset:layout.core_offset + layout.core_length])
+    return _with_core(data, Layout(data), change)
+
+
+def _with_core(data, layout, change):
+    end = layout.core_offset + layout.core_length
+    core = bytearray(data[layout.core_offset:end])
     change(core)
     footer = bytearray(data[-FOOTER_LENGTH:])
     footer[48:80] = hashlib.sha256(core).digest()
     struct.pack_into("<Q", footer, 120, xxh3(bytes(footer[:120])))
-    return (data[:layout.core_offset] + bytes(core)
-            + data[layout.core_offset + layout.core_length:-FOOTER_LENGTH] + bytes(footer))
+    return data[:layout.core_offset] + bytes(core) + data[end:-FOOTER_LENGTH] + bytes(footer)
+
+
+def with_manifest(data, change):
+    """The image with change(text) as its manifest, which may not be longer than the old one."""
+    layout = Layout(data)
+    section = layout.sections["manifest"]
+    end = section.offset + section.length
+    new = change(data[section.offset:end].decode()).encode()
+    assert len(new) <= section.length <= PAGE, "leave room in the manifest, with a long --name"
+    new += b"\n" * (section.length - len(new))
+
+    def change_digest(core):
+        at = core.index(section.digest)
+        core[at:at + 32] = hashlib.sha256(new).digest()
+
+    return _with_core(data[:section.offset] + new + data[end:], layout, change_digest)

@@ -1,0 +1,175 @@
+"""Checks of an image while it is built: with what it is, without what the builder's machine adds."""
+
+import http.server
+import os
+import subprocess
+import threading
+
+import pytest
+
+PYTHON = "/usr/bin/python3"
+CHECK_FAILED = 10
+
+
+@pytest.fixture(scope="module")
+def venv(scratch):
+    """A venv with packages of our own as pip leaves them."""
+    root = scratch / "check" / "venv"
+    root.parent.mkdir()
+    subprocess.run([PYTHON, "-m", "venv", os.fspath(root)], check=True)
+    return root
+
+
+class Packages:
+    """What is added to a copy of the venv for one test."""
+
+    def __init__(self, root, user):
+        self.root = root
+        self.user = user
+        (self.site,) = root.glob("lib/python3*/site-packages")
+
+    def add(self, name, modules, requires=()):
+        """A package of these modules: their paths without .py, and contents."""
+        info = self.site / f"{name}-1.0.dist-info"
+        info.mkdir()
+        needs = "".join(f"Requires-Dist: {other}\n" for other in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{needs}")
+        files = [f"{info.name}/METADATA", f"{info.name}/RECORD"]
+        for module, text in modules.items():
+            path = self.site / f"{module}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            files.append(os.fspath(path.relative_to(self.site)))
+        (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+    def build(self, firn, *options, **keywords):
+        image = self.root.parent / "image.firn"
+        result = firn.run("build", self.root, "-o", image, "--prefix", "/opt/firn-check-test/env",
+                          *options, user=self.user, check=False, **keywords)
+        return result, image
+
+
+@pytest.fixture
+def packages(venv, user, directory):
+    root = directory / "venv"
+    subprocess.run(["cp", "-a", venv, root], check=True)
+    if user.uid is not None:
+        subprocess.run(["chown", "-R", str(user.uid), directory], check=True)
+    return Packages(root, user)
+
+
+def left(image):
+    return sorted(path.name for path in image.parent.iterdir() if path.name != "venv")
+
+
+def test_an_image_that_is_as_it_must_be(firn, packages):
+    packages.add("whole", {"whole/__init__": "import sys", "single": "",
+                           "space/inner/__init__": ""}, requires=["pip"])
+    result, image = packages.build(firn)
+    assert result.returncode == 0, result.stderr
+    assert left(image) == ["image.firn"]
+
+
+def test_a_module_that_cannot_be_imported(firn, packages):
+    packages.add("good", {"good": ""})
+    packages.add("broken", {"broken/__init__": "import does_not_exist"})
+    packages.add("crashing", {"crashing": "import os; os.abort()"})
+    packages.add("inner", {"space/sub/__init__": "raise SystemExit(0)"})
+    result, image = packages.build(firn)
+    assert result.returncode == CHECK_FAILED, result.stderr
+    assert "No module named 'does_not_exist'" in result.stderr
+    assert "import crashing fails with signal 6" in result.stderr
+    assert "these cannot be imported: broken, crashing, space.sub" in result.stderr
+    assert "--keep-failed" in result.stderr
+    assert left(image) == []
+
+
+def test_a_requirement_that_is_missing(firn, packages):
+    packages.add("needy", {"needy": ""}, requires=["other-package>=2"])
+    result, image = packages.build(firn)
+    assert result.returncode == CHECK_FAILED, result.stderr
+    assert "needy 1.0 requires other-package, which is not installed" in result.stderr
+    result, image = packages.build(firn, "--keep-failed")
+    assert result.returncode == CHECK_FAILED
+    assert f"{image}.failed" in result.stderr
+    assert left(image) == ["image.firn.failed"]
+    firn.run("verify", f"{image}.failed")
+    result, image = packages.build(firn, "--no-check")
+    assert result.returncode == 0, result.stderr
+    assert left(image) == ["image.firn", "image.firn.failed"]
+
+
+def test_the_image_is_checked_and_not_the_tree(firn, packages):
+    """What is not in the image must not be found: the directory that it was made of is elsewhere."""
+    packages.add("where", {"where": (
+        "import os\n"
+        "assert __file__.startswith('/opt/firn-check-test/env/'), __file__\n"
+        "assert os.statvfs(__file__).f_flag & os.ST_RDONLY\n")})
+    result, _ = packages.build(firn)
+    assert result.returncode == 0, result.stderr
+
+
+def test_checks_see_nothing_of_who_builds(firn, packages, directory):
+    home = packages.user.home
+    packages.add("surroundings", {"surroundings": (
+        "import os, pathlib\n"
+        "home = pathlib.Path.home()\n"
+        f"assert str(home) != {str(home)!r}\n"
+        "assert list(home.iterdir()) == [] and home == pathlib.Path.cwd()\n"
+        "assert home.stat().st_mode & 0o777 == 0o700\n"
+        "(home / 'written').write_text('x')\n"
+        "assert 'SECRET' not in os.environ and 'PYTHONPATH' not in os.environ\n"
+        "assert os.environ['VIRTUAL_ENV'] == '/opt/firn-check-test/env'\n"
+        "assert os.environ['PATH'].startswith('/opt/firn-check-test/env/bin:')\n")})
+    before = sorted(home.iterdir())
+    result, _ = packages.build(firn, env=packages.user.environment() | {
+        "SECRET": "1", "PYTHONPATH": "/nonexistent"})
+    assert result.returncode == 0, result.stderr
+    assert sorted(home.iterdir()) == before
+
+
+def test_there_is_no_network(firn, packages):
+    """Not even the builder's own."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) \
+            as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        packages.add("caller", {"caller": (
+            "import socket\n"
+            "own = socket.create_server(('127.0.0.1', 0))\n"
+            "socket.create_connection(own.getsockname())\n"
+            f"socket.create_connection(('127.0.0.1', {server.server_port}))\n")})
+        result, image = packages.build(firn)
+        server.shutdown()
+    assert result.returncode == CHECK_FAILED, result.stderr
+    assert "ConnectionRefusedError" in result.stderr
+    assert left(image) == []
+
+
+def test_nothing_is_left_running(firn, packages, directory):
+    packages.add("daemonic", {"daemonic": (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        f"    os.execv('/bin/sleep', ['firn-check-left-{directory.name}', '1000'])\n")})
+    result, _ = packages.build(firn)
+    assert result.returncode == 0, result.stderr
+    assert subprocess.run(["pgrep", "-f", f"^firn-check-left-{directory.name}"], check=False,
+                          stdout=subprocess.PIPE).returncode == 1
+
+
+def test_where_there_is_no_pip(firn, packages):
+    for path in packages.site.glob("pip*"):
+        subprocess.run(["rm", "-rf", path], check=True)
+    result, _ = packages.build(firn)
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_machine_where_nothing_can_be_mounted(firn, packages, root_user):
+    """In a mount namespace around the build; the machine's own device stays as it is."""
+    image = packages.root.parent / "image.firn"
+    result = root_user.run("unshare", "--mount", "sh", "-c",
+                           'mount --bind /dev/null /dev/fuse && exec "$0" "$@"', firn.path, "build",
+                           packages.root, "-o", image)
+    assert result.returncode == 7, result.stderr
+    assert "/dev/fuse" in result.stderr and "--no-check" in result.stderr
+    assert left(image) == []
