@@ -26,6 +26,7 @@ struct BuildArguments {
   std::string block_size = "1M";
   bool no_compile = false;
   bool no_rules = false;
+  std::string base;
   bool json = false;
   bool quiet = false;
 };
@@ -115,24 +116,28 @@ void PrintSummary(const BuildSummary& summary, bool with_profile) {
 }
 
 // An environment's directory, as a recipe.
-Recipe RecipeOf(const BuildOptions& options) {
+Recipe RecipeOf(const BuildArguments& arguments) {
+  const BuildOptions& options = arguments.options;
   const std::filesystem::path real = std::filesystem::canonical(options.directory);
   Recipe recipe;
   recipe.source.path = real.string();
   recipe.name = options.name.value_or(real.filename().string());
   recipe.prefix = options.prefix.value_or(real.string());
   recipe.rules.compile = options.compile;
+  recipe.base = arguments.base;
   return recipe;
 }
 
 BuildSummary BuildImage(const BuildArguments& arguments,
                         const std::function<void(const BuildProgress&)>& progress) {
   const BuildOptions& options = arguments.options;
-  if (arguments.no_rules || !IsEnvironment(options.directory)) {
+  const bool takes_all =
+      arguments.base.empty() && (arguments.no_rules || !IsEnvironment(options.directory));
+  if (takes_all) {
     const InterruptGuard interrupts;
     return Build(options, progress);
   }
-  return BuildEnvironment(RecipeOf(options), options, SurroundingsOfBuild(), progress).image;
+  return BuildEnvironment(RecipeOf(arguments), options, SurroundingsOfBuild(), progress).image;
 }
 
 void RunBuild(BuildArguments& arguments) {
@@ -181,6 +186,10 @@ void AddBuildCommand(CLI::App& app, int& exit_code) {
                     "Keep permissions as they are, instead of 0644 and 0755");
   command->add_flag("--skip-special", options.skip_special,
                     "Leave out device nodes, sockets and fifos instead of refusing them");
+  command
+      ->add_option("--base", arguments->base,
+                   "Make a layer over this image: what differs from it alone")
+      ->option_text("IMAGE");
   command->add_flag("--no-rules", arguments->no_rules,
                     "Take an environment as it is: no venv is flattened, no path changed");
   command->add_flag("--no-compile", arguments->no_compile, "Make no .pyc of Python modules");

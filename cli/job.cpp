@@ -2,12 +2,14 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "cli/image_file.h"
+#include "cli/image_layers.h"
 #include "format/appendix.h"
 #include "format/error.h"
 #include "format/file.h"
@@ -36,6 +38,22 @@ JobImage OpenJobImage(const std::string& path, const std::optional<std::string>&
   }
   return image;
 }
+
+}  // namespace
+
+std::vector<JobImage> OpenLayers(const std::string& path, const std::optional<std::string>& prefix,
+                                 bool allow_foreign) {
+  const std::vector<std::string> paths = LayersOf(path);
+  const std::string shown_at = OpenJobImage(paths.back(), prefix, allow_foreign).prefix;
+  std::vector<JobImage> layers;
+  for (const std::string& layer : paths) {
+    layers.push_back(OpenJobImage(layer, shown_at, allow_foreign));
+    layers.back().is_layer = layers.size() > 1;
+  }
+  return layers;
+}
+
+namespace {
 
 // What to try where the caller expected the image's programs in PATH.
 std::string FindInPrefixes(const std::string& program, const std::vector<JobImage>& images) {
@@ -84,9 +102,13 @@ void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* no
   for (size_t i = 0; i < job.images.size(); ++i) {
     std::optional<std::string> prefix;
     if (!job.prefixes.empty()) prefix = job.prefixes[i];
-    images.push_back(OpenJobImage(job.images[i], prefix, launch.foreign));
+    for (JobImage& image : OpenLayers(job.images[i], prefix, launch.foreign)) {
+      images.push_back(std::move(image));
+    }
   }
-  if (node != nullptr) {
+  const bool is_layered =
+      std::ranges::any_of(images, [](const JobImage& image) { return image.is_layer; });
+  if (node != nullptr && !is_layered) {
     EnterNodeView(images, *node, launch.prefetch.value_or(true));
   } else {
     EnterJobView(images, launch);

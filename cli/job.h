@@ -1,9 +1,11 @@
 #ifndef FIRN_CLI_JOB_H_
 #define FIRN_CLI_JOB_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "mountd/job_view.h"
 #include "mountd/launch.h"
 #include "mountd/node_client.h"
 
@@ -20,6 +22,11 @@ struct JobArguments {
   std::vector<std::string> prefixes;  // one for each image, or none
   std::vector<std::string> command;
 };
+
+// Opens an image and those that it is a layer over, to be shown at its prefix, or at `prefix`.
+// Throws kInput, kDamaged, kUsage.
+std::vector<JobImage> OpenLayers(const std::string& path, const std::optional<std::string>& prefix,
+                                 bool allow_foreign);
 
 // Throws kUsage. `subcommand` is for the remedy's example.
 void CheckJob(const JobArguments& job, const std::string& subcommand);
