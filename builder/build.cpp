@@ -15,7 +15,10 @@
 #include "builder/content_order.h"
 #include "builder/environment_kind.h"
 #include "builder/interrupt.h"
+#include "builder/layer.h"
+#include "builder/merged_images.h"
 #include "builder/naming_output.h"
+#include "builder/python_tree.h"
 #include "builder/temporary_directory.h"
 #include "builder/tree_walk.h"
 #include "firn_version.h"
@@ -72,7 +75,9 @@ uint64_t SumOfSizes(const TreeNode& node) {
 BuildSummary Build(const BuildOptions& options,
                    const std::function<void(const BuildProgress&)>& progress) {
   const auto start = std::chrono::steady_clock::now();
-  const FileDescriptor directory = OpenDirectory(options.directory);
+  // What is read from: of a layer its changes alone.
+  const std::string& source = options.layer ? options.layer->changes : options.directory;
+  const FileDescriptor directory = OpenDirectory(source);
   const std::string real_directory = RealPath(options.directory);
   const BuildSettings settings = ResolveSettings(options, real_directory);
   const Profile profile = ReadProfiles(options.profiles);
@@ -80,9 +85,10 @@ BuildSummary Build(const BuildOptions& options,
   OutputFile output(options.output, options.force);
 
   BuildProgress walked{.stage = BuildStage::kWalk};
-  WalkedTree tree = WalkTree(directory.get(), options.directory,
+  WalkedTree tree = WalkTree(directory.get(), source,
                              {.keep_modes = options.keep_modes,
                               .skip_special = options.skip_special,
+                              .whiteouts = options.layer.has_value(),
                               .left_out = OutputStamps(output),
                               .poll = [&] {
                                 ThrowIfInterrupted();
@@ -96,6 +102,7 @@ BuildSummary Build(const BuildOptions& options,
     manifest.python = CompileModules(*tree.root,
                                      {.directory = real_directory,
                                       .prefix = settings.prefix,
+                                      .python = options.layer ? FindPythonIn(real_directory) : "",
                                       .jobs = settings.jobs,
                                       .progress =
                                           [&](uint64_t done, uint64_t total) {
@@ -103,6 +110,15 @@ BuildSummary Build(const BuildOptions& options,
                                             progress({BuildStage::kCompile, done, total});
                                           }},
                                      *bytecode);
+  }
+  std::optional<MergedImages> base;
+  if (options.layer) {
+    base.emplace(options.layer->bases);
+    KeepDifferences(*tree.root, directory.get(), *base, options.layer->is_whole,
+                    ThrowIfInterrupted);
+    // Its name alone: where it stands differs from host to host.
+    manifest.base = {.id = FormatImageId(base->top().id()),
+                     .path = std::filesystem::path(base->top().path()).filename().string()};
   }
   LinkHardLinks(*tree.root);
 
@@ -112,7 +128,7 @@ BuildSummary Build(const BuildOptions& options,
                                           .jobs = settings.jobs,
                                           .time = settings.time,
                                           .source_directory = directory.get(),
-                                          .source_name = options.directory,
+                                          .source_name = source,
                                           .profile = applied.text,
                                           .sections = options.sections,
                                           .order = OrderContents(*tree.root, applied.front)};

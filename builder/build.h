@@ -12,6 +12,13 @@
 
 namespace firn {
 
+// An image of what differs from others, over which it is shown.
+struct LayerOptions {
+  std::vector<std::string> bases;  // paths of images, the lowest first
+  std::string changes;  // the upper directory of an overlay over them, or with `is_whole` a tree
+  bool is_whole = false;
+};
+
 struct BuildOptions {
   std::string directory;
   std::string output;
@@ -27,6 +34,7 @@ struct BuildOptions {
   std::vector<std::string> profiles;  // files, merged in this order
   Manifest manifest = {};             // what is known beforehand: version, environment, labels, …
   std::vector<ExtraSection> sections = {};
+  std::optional<LayerOptions> layer = {};  // then `directory` shows the bases and the changes
   // Called with the path of the whole image, which has not got its name yet, and gets it unless
   // this throws.
   std::function<void(const std::string& path)> check = {};

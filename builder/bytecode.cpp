@@ -153,7 +153,8 @@ SourceStamp StampOf(const std::string& path) {
 
 std::optional<Manifest::Python> CompileModules(TreeNode& root, const BytecodeOptions& options,
                                                const TemporaryDirectory& directory) {
-  const std::string python = FindPython(root, options.directory);
+  const std::string python =
+      options.python.empty() ? FindPython(root, options.directory) : options.python;
   if (python.empty()) return std::nullopt;
   const std::vector<PythonModule> modules = FindModules(root, options.directory);
   Compilation compilation(python, modules, ImportPaths(root), options, directory.path());

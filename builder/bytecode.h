@@ -15,6 +15,7 @@ namespace firn {
 struct BytecodeOptions {
   std::string directory;  // absolute real path of the tree
   std::string prefix;     // where the tree will be seen: the paths that the code carries
+  std::string python;     // the tree's, below its root; empty: it is looked for in the nodes
   unsigned jobs = 1;
   // Called about ten times a second, and for every module; may throw to give up. Modules done, and
   // how many there are.

@@ -6,6 +6,7 @@
 #include <optional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "builder/activation.h"
 #include "builder/archive.h"
@@ -59,15 +60,25 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   CheckOutput(options);
   const bool is_there = recipe.source.kind == SourceKind::kDirectory;
   BuildLog log(is_there ? std::string() : options.output + ".log", surroundings.show);
-  const std::string place = surroundings.enter_place(recipe.prefix);
+  std::vector<std::string> bases;
+  if (!recipe.base.empty()) bases = surroundings.find_base(recipe);
+  // What is installed over a base sees it; what is there already is only compared with it.
+  const bool is_over_base = !bases.empty() && !is_there;
+  const std::string place =
+      surroundings.enter_place(recipe.prefix, is_over_base ? bases : std::vector<std::string>());
   CheckOutputIsOutside(options.output, place);
   std::optional<Staging> staging;
-  if (is_there) {
+  if (is_there || is_over_base) {
+    const std::string& lower = is_there ? recipe.source.path : place;
     // Opened in the process' own mount namespace: the kernel takes no layer of another one.
-    staging.emplace(OpenFile(recipe.source.path, O_PATH | O_DIRECTORY, ErrorKind::kInput),
-                    recipe.source.path, place);
+    staging.emplace(OpenFile(lower, O_PATH | O_DIRECTORY, ErrorKind::kInput), lower, place);
   } else {
     staging.emplace(place);
+  }
+  if (!bases.empty()) {
+    options.layer = {.bases = bases,
+                     .changes = is_over_base ? staging->changes() : place,
+                     .is_whole = !is_over_base};
   }
 
   EnvironmentSummary summary;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "builder/activation.h"
 #include "builder/build.h"
@@ -15,9 +16,14 @@ namespace firn {
 
 // What the builder needs done by those who know of mounts and jobs.
 struct BuildSurroundings {
+  // The paths of the image that is meant by Recipe::base, last, and of those below it. Throws
+  // kInput where one is not found.
+  std::function<std::vector<std::string>(const Recipe& recipe)> find_base;
   // Sees to it that the directory exists, in a mount namespace that is the process' own from then
-  // on, and returns it without symlinks. Called once, before anything is made.
-  std::function<std::string(const std::string& prefix)> enter_place;
+  // on, shows the images there, if any, and returns it without symlinks. Called once, before
+  // anything is made.
+  std::function<std::string(const std::string& prefix, const std::vector<std::string>& bases)>
+      enter_place;
   // Runs the recipe's checks in the image; throws where one fails. `path` is the image's file.
   std::function<void(const std::string& path, const Recipe& recipe, BuildLog& log)> check;
   std::function<void(std::string_view line)> show;  // a line that a tool printed

@@ -127,6 +127,28 @@ std::string FindPython(const TreeNode& root, const std::string& directory) {
   return {};
 }
 
+std::string FindPythonIn(const std::string& directory) {
+  std::string best;
+  int best_rank = 3;
+  for (const std::string_view place : kPythonPlaces) {
+    const std::string bin = directory + "/" + std::string(place);
+    std::error_code error;
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(bin, error)) {
+      names.push_back(entry.path().filename().string());
+    }
+    std::sort(names.begin(), names.end());
+    for (const std::string& name : names) {
+      const int rank = PythonRank(name);
+      if (rank < 0 || rank >= best_rank || !IsExecutableFile(bin + "/" + name)) continue;
+      best = std::string(place) + (place.empty() ? "" : "/") + name;
+      best_rank = rank;
+    }
+    if (!best.empty()) break;
+  }
+  return best;
+}
+
 std::vector<PythonModule> FindModules(TreeNode& root, const std::string& directory) {
   std::vector<PythonModule> modules;
   FindModulesBelow(root, "", directory, modules);

@@ -14,6 +14,9 @@ namespace firn {
 // `directory` is the tree's path.
 std::string FindPython(const TreeNode& root, const std::string& directory);
 
+// The same for a directory whose nodes are not all there.
+std::string FindPythonIn(const std::string& directory);
+
 struct PythonModule {
   TreeNode* parent = nullptr;  // the directory that it is in
   std::string path;            // of the .py, below the tree's root

@@ -26,6 +26,9 @@ class Staging {
 
   // Absolute, without symlinks.
   const std::string& path() const { return place_; }
+  // The overlay's upper directory: what was changed, with whiteouts for what was removed, in the
+  // way of overlayfs' option userxattr.
+  std::string changes() const { return work_.path() + "/upper"; }
 
  private:
   TemporaryDirectory work_;

@@ -166,6 +166,11 @@ class Walker {
         if (!ReadTarget(fd, name, path, child->symlink_target)) return nullptr;
         break;
       default:
+        if (options_.whiteouts && S_ISCHR(status.st_mode) && status.st_rdev == 0) {
+          child->type = FileType::kCharacterDevice;
+          child->permissions = 0;
+          break;
+        }
         if (options_.skip_special) {
           ++skipped_special_;
         } else {

@@ -15,6 +15,7 @@ namespace firn {
 struct WalkOptions {
   bool keep_modes = false;            // else 0644, and 0755 for directories and programs
   bool skip_special = false;          // leave out device nodes, sockets and fifos, else refuse them
+  bool whiteouts = false;             // take overlayfs' whiteouts, which are device nodes too
   std::vector<SourceStamp> left_out;  // files not to take, by device and inode: the image itself
   std::function<void()> poll;         // called for every entry; may throw to give up
 };

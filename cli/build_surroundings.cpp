@@ -12,12 +12,19 @@
 
 #include "builder/interrupt.h"
 #include "cli/image_checks.h"
+#include "cli/image_layers.h"
+#include "cli/job.h"
 #include "format/error.h"
+#include "mountd/job_view.h"
 #include "mountd/namespace.h"
 #include "mountd/prefix_place.h"
 
 namespace firn {
 namespace {
+
+std::vector<std::string> FindBase(const Recipe& recipe) {
+  return LayersOf(FindImage(recipe.base, recipe.source.path));
+}
 
 // The place that the environment is built at. What had to be made on the host for it goes again.
 class BuildPlace {
@@ -30,15 +37,23 @@ class BuildPlace {
   BuildPlace(const BuildPlace&) = delete;
   BuildPlace& operator=(const BuildPlace&) = delete;
 
-  std::string Enter(const std::string& prefix) {
+  // With the images shown there, if any: the lowest first, and those it is a layer over before it.
+  std::string Enter(const std::string& prefix, const std::vector<std::string>& bases) {
     CheckPrefix(prefix);
     std::filesystem::path path(NormalPrefix(prefix));
     for (; !std::filesystem::exists(std::filesystem::symlink_status(path));
          path = path.parent_path()) {
       made_.push_back(path.string());
     }
-    EnterJobNamespace();
-    return PrefixPlacer().Ensure(prefix);
+    if (bases.empty()) {
+      EnterJobNamespace();
+      return PrefixPlacer().Ensure(prefix);
+    }
+    LaunchOptions launch;
+    // The kernel stacks two overlays at most: that which merges bases, and that of the build.
+    launch.view = ViewChoice::kDirect;
+    EnterJobView(OpenLayers(bases.back(), prefix, /*allow_foreign=*/false), launch);
+    return std::filesystem::canonical(prefix).string();
   }
 
  private:
@@ -82,7 +97,11 @@ void CheckImage(const CheckSettings& settings, const std::string& path, const Re
 BuildSurroundings SurroundingsOfBuild(const CheckSettings& checks) {
   const auto place = std::make_shared<BuildPlace>();
   BuildSurroundings surroundings{
-      .enter_place = [place](const std::string& prefix) { return place->Enter(prefix); },
+      .find_base = FindBase,
+      .enter_place =
+          [place](const std::string& prefix, const std::vector<std::string>& bases) {
+            return place->Enter(prefix, bases);
+          },
       .check = {},
       .show = {}};
   if (checks.run) {

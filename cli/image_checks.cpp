@@ -79,7 +79,7 @@ std::string MakeDirectory(const std::string& path) {
 }
 
 // What a job gets whose caller has nothing of his own: checks pass or fail alike for everybody.
-Environment CheckEnvironment(const ShownImage& image, const std::string& home,
+Environment CheckEnvironment(const ImageInJob& image, const std::string& home,
                              const std::string& own) {
   Environment environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
                              {"HOME", home},
@@ -87,7 +87,7 @@ Environment CheckEnvironment(const ShownImage& image, const std::string& home,
                              {"LANG", "C.UTF-8"},
                              {"SHELL", "/bin/sh"},
                              {"PIP_DISABLE_PIP_VERSION_CHECK", "1"}};
-  const std::vector<ShownImage> images = {image};
+  const std::vector<ImageInJob> images = {image};
   const std::vector<std::string> scratch = ScratchVariables(images, environment);
   Apply(JobVariables(images, environment), environment);
   for (const std::string& name : scratch) environment[name] = MakeDirectory(own + "/" + name);
@@ -121,7 +121,7 @@ class CheckingJob {
     if (chdir("/") != 0) throw SystemError(ErrorKind::kSystem, errno, "cannot enter /");
     EnterJobView(opened.images, LaunchOptions{});
     prctl(PR_SET_PDEATHSIG, SIGKILL);  // entering the view may have taken it away
-    const ShownImage& shown = opened.shown.front();
+    const ImageInJob& shown = opened.shown.front();
     const std::vector<NamedCheck> list = ListChecks(checks_, shown.prefix);
     for (size_t i = 0; i < list.size(); ++i) {
       Send({{"begin", list[i].name}});

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "cli/image_file.h"
+#include "cli/image_layers.h"
 #include "cli/job_environment.h"
 #include "cli/job_scratch.h"
 #include "format/appendix.h"
@@ -47,6 +49,41 @@ OpenedImage OpenJobImage(const std::string& path, const std::optional<std::strin
   }
   return opened;
 }
+
+struct OpenedLayers {
+  std::vector<JobImage> images;
+  Manifest manifest;  // of the top, with the variables of all
+};
+
+OpenedLayers OpenLayered(const std::string& path, const std::optional<std::string>& prefix,
+                         bool allow_foreign) {
+  const std::vector<std::string> paths = LayersOf(path);
+  OpenedImage top = OpenJobImage(paths.back(), prefix, allow_foreign);
+  const std::string shown_at = top.image.prefix;
+  OpenedLayers layers;
+  Manifest below;
+  for (const std::string& layer : paths) {
+    OpenedImage opened = OpenJobImage(layer, shown_at, allow_foreign);
+    opened.image.is_layer = !layers.images.empty();
+    layers.images.push_back(std::move(opened.image));
+    std::vector<Manifest::Variable>& variables = opened.manifest.environment;
+    variables.insert(variables.begin(), below.environment.begin(), below.environment.end());
+    std::vector<std::string>& scratch = opened.manifest.scratch;
+    scratch.insert(scratch.begin(), below.scratch.begin(), below.scratch.end());
+    below = std::move(opened.manifest);
+  }
+  layers.manifest = std::move(below);
+  return layers;
+}
+
+}  // namespace
+
+std::vector<JobImage> OpenLayers(const std::string& path, const std::optional<std::string>& prefix,
+                                 bool allow_foreign) {
+  return OpenLayered(path, prefix, allow_foreign).images;
+}
+
+namespace {
 
 // What to try where the caller expected the image's programs in PATH.
 std::string FindInPrefixes(const std::string& program, const std::vector<JobImage>& images) {
@@ -87,9 +124,9 @@ OpenedImages OpenJobImages(const JobArguments& job, bool allow_foreign) {
   for (size_t i = 0; i < job.images.size(); ++i) {
     std::optional<std::string> prefix;
     if (!job.prefixes.empty()) prefix = job.prefixes[i];
-    OpenedImage one = OpenJobImage(job.images[i], prefix, allow_foreign);
-    opened.shown.push_back({std::move(one.manifest), NormalPrefix(one.image.prefix)});
-    opened.images.push_back(std::move(one.image));
+    OpenedLayers layers = OpenLayered(job.images[i], prefix, allow_foreign);
+    opened.shown.push_back({std::move(layers.manifest), NormalPrefix(layers.images.back().prefix)});
+    for (JobImage& image : layers.images) opened.images.push_back(std::move(image));
   }
   return opened;
 }
@@ -136,7 +173,9 @@ void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* no
     const auto scratch = MakeScratch(ScratchVariables(opened.shown, caller));
     variables.insert(variables.end(), scratch.begin(), scratch.end());
   }
-  if (node != nullptr) {
+  const bool is_layered =
+      std::ranges::any_of(images, [](const JobImage& image) { return image.is_layer; });
+  if (node != nullptr && !is_layered) {
     EnterNodeView(images, *node, launch.prefetch.value_or(true));
   } else {
     EnterJobView(images, launch);

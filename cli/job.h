@@ -2,6 +2,7 @@
 #define FIRN_CLI_JOB_H_
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,7 @@ struct JobArguments {
 // The images of a job, each twice: to be mounted, and what it says of itself.
 struct OpenedImages {
   std::vector<JobImage> images;
-  std::vector<ShownImage> shown;
+  std::vector<ImageInJob> shown;
 };
 
 // Throws kUsage, kInput, kDamaged.
@@ -39,6 +40,10 @@ void AddJobOptions(CLI::App& command, JobArguments& job);
 
 // Throws kUsage unless there is a prefix for each image, or none.
 void CheckPrefixCount(const JobArguments& job);
+// Opens an image and those that it is a layer over, to be shown at its prefix, or at `prefix`.
+// Throws kInput, kDamaged, kUsage.
+std::vector<JobImage> OpenLayers(const std::string& path, const std::optional<std::string>& prefix,
+                                 bool allow_foreign);
 
 // Throws kUsage. `subcommand` is for the remedy's example.
 void CheckJob(const JobArguments& job, const std::string& subcommand);

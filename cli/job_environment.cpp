@@ -35,7 +35,7 @@ std::string PutInFront(const std::string& directory, std::string_view path) {
   return result;
 }
 
-[[noreturn]] void ThrowUnusable(const ShownImage& image, const std::string& what) {
+[[noreturn]] void ThrowUnusable(const ImageInJob& image, const std::string& what) {
   throw Error(ErrorKind::kDamaged, "the manifest of image " + image.manifest.name + " " + what,
               "Build the image again; --no-environment sets none of its variables.");
 }
@@ -85,7 +85,7 @@ void ActivateConda(const std::string& prefix, Variables& variables) {
   variables.Set("CONDA_SHLVL", std::to_string(std::max(level, 1u)));
 }
 
-void SetByKind(const ShownImage& image, Variables& variables) {
+void SetByKind(const ImageInJob& image, Variables& variables) {
   const Manifest& manifest = image.manifest;
   if (manifest.python || manifest.kind == EnvironmentKind::kPython ||
       manifest.kind == EnvironmentKind::kVenv) {
@@ -99,7 +99,7 @@ void SetByKind(const ShownImage& image, Variables& variables) {
   }
 }
 
-void SetByManifest(const ShownImage& image, Variables& variables) {
+void SetByManifest(const ImageInJob& image, Variables& variables) {
   for (const auto& [name, text] : image.manifest.environment) {
     if (!IsVariableName(name)) ThrowUnusable(image, "sets a variable that has no possible name");
     if (text.find('\0') != std::string::npos) ThrowUnusable(image, "has a zero byte in " + name);
@@ -107,7 +107,7 @@ void SetByManifest(const ShownImage& image, Variables& variables) {
   }
 }
 
-void SetBy(const ShownImage& image, Variables& variables) {
+void SetBy(const ImageInJob& image, Variables& variables) {
   const auto path = variables.now().find("PATH");
   variables.Set("PATH", PutInFront(image.prefix + "/bin",
                                    path == variables.now().end() ? kDefaultPath : path->second));
@@ -209,10 +209,10 @@ void Apply(const std::vector<VariableChange>& changes, Environment& environment)
   }
 }
 
-std::vector<VariableChange> JobVariables(std::span<const ShownImage> images,
+std::vector<VariableChange> JobVariables(std::span<const ImageInJob> images,
                                          const Environment& caller) {
   Variables variables(caller);
-  for (const ShownImage& image : std::views::reverse(images)) SetBy(image, variables);
+  for (const ImageInJob& image : std::views::reverse(images)) SetBy(image, variables);
   return variables.Changes();
 }
 

@@ -15,7 +15,7 @@ namespace firn {
 using Environment = std::map<std::string, std::string>;
 
 // An image and the place where a job sees it. A foreign image has an empty manifest.
-struct ShownImage {
+struct ImageInJob {
   Manifest manifest;
   std::string prefix;
 };
@@ -39,7 +39,7 @@ struct VariableChange {
 // Where several images set one variable, the first has its way.
 //
 // Throws kDamaged for a name or a value in a manifest that no environment can hold.
-std::vector<VariableChange> JobVariables(std::span<const ShownImage> images,
+std::vector<VariableChange> JobVariables(std::span<const ImageInJob> images,
                                          const Environment& caller);
 
 // "${PREFIX}" in the text is `prefix`, "${NAME}" the variable's value in `environment`,

@@ -9,9 +9,9 @@
 namespace firn {
 namespace {
 
-ShownImage Image(EnvironmentKind kind, const std::string& prefix,
+ImageInJob Image(EnvironmentKind kind, const std::string& prefix,
                  std::vector<Manifest::Variable> variables = {}) {
-  ShownImage image;
+  ImageInJob image;
   image.manifest.name = "science";
   image.manifest.prefix = "/built/for";
   image.manifest.kind = kind;
@@ -20,13 +20,13 @@ ShownImage Image(EnvironmentKind kind, const std::string& prefix,
   return image;
 }
 
-Environment After(const std::vector<ShownImage>& images, Environment caller) {
+Environment After(const std::vector<ImageInJob>& images, Environment caller) {
   Apply(JobVariables(images, caller), caller);
   return caller;
 }
 
 TEST(JobEnvironment, PutsTheFirstImageInFrontInPath) {
-  const std::vector<ShownImage> images = {Image(EnvironmentKind::kOther, "/a"),
+  const std::vector<ImageInJob> images = {Image(EnvironmentKind::kOther, "/a"),
                                           Image(EnvironmentKind::kOther, "/b")};
   EXPECT_EQ(After(images, {{"PATH", "/usr/bin:/bin"}}),
             (Environment{{"PATH", "/a/bin:/b/bin:/usr/bin:/bin"}}));
@@ -36,7 +36,7 @@ TEST(JobEnvironment, PutsTheFirstImageInFrontInPath) {
 }
 
 TEST(JobEnvironment, KeepsTheEmptyEntriesOfPathThatMeanTheWorkingDirectory) {
-  const std::vector<ShownImage> images = {Image(EnvironmentKind::kOther, "/a")};
+  const std::vector<ImageInJob> images = {Image(EnvironmentKind::kOther, "/a")};
   EXPECT_EQ(After(images, {{"PATH", ":/x"}}).at("PATH"), "/a/bin::/x");
   EXPECT_EQ(After(images, {{"PATH", "/x:"}}).at("PATH"), "/a/bin:/x:");
 }
@@ -47,7 +47,7 @@ TEST(JobEnvironment, KeepsOtherPythonsOut) {
       After({Image(EnvironmentKind::kPython, "/p")}, caller),
       (Environment{{"PATH", "/p/bin:/bin"}, {"PYTHONPATH", "src"}, {"PYTHONNOUSERSITE", "1"}}));
   EXPECT_EQ(After({Image(EnvironmentKind::kOther, "/p")}, caller).at("PYTHONHOME"), "/other");
-  ShownImage elsewhere = Image(EnvironmentKind::kOther, "/p");  // a Python that is not in bin/
+  ImageInJob elsewhere = Image(EnvironmentKind::kOther, "/p");  // a Python that is not in bin/
   elsewhere.manifest.python.emplace();
   EXPECT_EQ(After({elsewhere}, caller).count("PYTHONHOME"), 0u);
 }
@@ -61,7 +61,7 @@ TEST(JobEnvironment, ActivatesAVenv) {
 }
 
 TEST(JobEnvironment, ActivatesACondaPrefixOverAnother) {
-  const std::vector<ShownImage> images = {Image(EnvironmentKind::kConda, "/p")};
+  const std::vector<ImageInJob> images = {Image(EnvironmentKind::kConda, "/p")};
   Environment job = After(images, {});
   EXPECT_EQ(job.at("CONDA_PREFIX"), "/p");
   EXPECT_EQ(job.at("CONDA_DEFAULT_ENV"), "/p");
@@ -75,7 +75,7 @@ TEST(JobEnvironment, ActivatesACondaPrefixOverAnother) {
 }
 
 TEST(JobEnvironment, SetsTheManifestsVariablesInOrder) {
-  const std::vector<ShownImage> images = {Image(
+  const std::vector<ImageInJob> images = {Image(
       EnvironmentKind::kOther, "/p",
       {{"A", "${PREFIX}/a"}, {"B", "<${A}>"}, {"PATH", "${PREFIX}/sbin:${PATH}"}, {"A", ""}})};
   EXPECT_EQ(After(images, {{"A", "caller's"}, {"PATH", "/bin"}}),
@@ -83,7 +83,7 @@ TEST(JobEnvironment, SetsTheManifestsVariablesInOrder) {
 }
 
 TEST(JobEnvironment, LetsTheFirstOfTwoImagesHaveItsWay) {
-  const std::vector<ShownImage> images = {
+  const std::vector<ImageInJob> images = {
       Image(EnvironmentKind::kOther, "/a", {{"X", "a"}, {"L", "${PREFIX}/lib:${L}"}}),
       Image(EnvironmentKind::kOther, "/b", {{"X", "b"}, {"L", "${PREFIX}/lib:${L}"}})};
   const Environment job = After(images, {{"L", "/l"}});

@@ -157,10 +157,10 @@ std::string MakeOwnDirectory() {
 
 }  // namespace
 
-std::vector<std::string> ScratchVariables(std::span<const ShownImage> images,
+std::vector<std::string> ScratchVariables(std::span<const ImageInJob> images,
                                           const Environment& caller) {
   std::vector<std::string> variables;
-  for (const ShownImage& image : images) {
+  for (const ImageInJob& image : images) {
     for (const std::string& name : image.manifest.scratch) {
       if (!IsVariableName(name)) {
         throw Error(ErrorKind::kDamaged,

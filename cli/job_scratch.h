@@ -11,7 +11,7 @@ namespace firn {
 
 // The variables of the images' `scratch` that the caller has not set to something, each once. Who
 // has chosen a directory keeps it.
-std::vector<std::string> ScratchVariables(std::span<const ShownImage> images,
+std::vector<std::string> ScratchVariables(std::span<const ImageInJob> images,
                                           const Environment& caller);
 
 // Makes a directory for each of the variables, all in one of the calling process

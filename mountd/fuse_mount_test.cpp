@@ -23,9 +23,9 @@ TEST(FuseMountData, QuotesTheContext) {
 }
 
 TEST(OverlayMountData, QuotesTheContext) {
-  EXPECT_EQ(OverlayMountData("/e", "/f", {.image = "image", .selinux_context = "a:b:c:s0:c1,c2"}),
+  EXPECT_EQ(OverlayMountData("/e", {"/f"}, {.image = "image", .selinux_context = "a:b:c:s0:c1,c2"}),
             "xino=on,lowerdir=/e:/f,context=\"a:b:c:s0:c1,c2\"");
-  EXPECT_EQ(OverlayMountData("/e", "/f", {.image = "image", .user_namespace = true}),
+  EXPECT_EQ(OverlayMountData("/e", {"/f"}, {.image = "image", .user_namespace = true}),
             "xino=on,lowerdir=/e:/f,userxattr");
 }
 

@@ -154,6 +154,7 @@ void ShowImage(size_t index, const JobImage& image, const std::string& target,
 void CheckHidesNone(const std::vector<JobImage>& images, const std::vector<std::string>& places) {
   const size_t last = places.size() - 1;
   for (size_t i = 0; i < last; ++i) {
+    if (images[last].is_layer && places[i] == places[last]) continue;
     if (!IsAtOrBelow(places[i], places[last])) continue;
     throw Error(ErrorKind::kUsage,
                 "its prefix " + images[last].prefix + " would hide " + images[i].name +
@@ -185,16 +186,47 @@ SessionAddress LaunchFor(const JobImage& image, const JobMount& job, const Launc
   return LaunchSessionOn(job, image.fd, image.name, image.prefix, launch);
 }
 
+// The images that were shown at one prefix, the last first.
+class Layers {
+ public:
+  // To be called for each image in turn, when it is shown.
+  void Add(const JobImage& image, const std::string& target) {
+    if (!image.is_layer) shown_.clear();
+    shown_.insert(shown_.begin(), OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kSystem));
+  }
+  // Covers them by what they show together.
+  void Merge(const JobImage& image, const std::string& target, const std::string& context) const {
+    if (shown_.size() < 2) return;
+    const OverlayView merged = MakeMergedView(
+        shown_, FindScaffold(target),
+        {.image = image.name, .user_namespace = InUserNamespace(), .selinux_context = context});
+    MoveView(merged.mount, OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint), target);
+  }
+
+ private:
+  std::vector<FileDescriptor> shown_;
+};
+
+// Is it shown together with others?
+bool IsLayered(const std::vector<JobImage>& images, size_t index) {
+  return images[index].is_layer || (index + 1 < images.size() && images[index + 1].is_layer);
+}
+
 // Shows each image at its prefix, in the caller's new namespace: `show` mounts the one of that
 // index at the directory.
 void PlaceImages(const std::vector<JobImage>& images, const WorkingDirectory& working_directory,
+                 const std::string& context,
                  const std::function<void(size_t, const std::string&)>& show) {
   PrefixPlacer placer;
   std::vector<std::string> covered;
+  Layers layers;
   for (size_t i = 0; i < images.size(); ++i) {
-    covered.push_back(placer.Ensure(images[i].prefix));
+    covered.push_back(images[i].is_layer ? covered.back() : placer.Ensure(images[i].prefix));
     CheckHidesNone(images, covered);
     show(i, covered.back());
+    layers.Add(images[i], covered.back());
+    const bool is_top = i + 1 == images.size() || !images[i + 1].is_layer;
+    if (is_top) layers.Merge(images[i], covered.back(), context);
   }
   placer.Seal();
   covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());
@@ -216,13 +248,20 @@ void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& opti
   CheckPrefixes(images);
   const ViewSettings settings = MakeViewSettings(options);
   const WorkingDirectory working_directory;
+  // The overlay that merges layers must find their whiteouts, which one of each would swallow.
+  const auto settings_of = [&](size_t index) {
+    ViewSettings own = settings;
+    if (IsLayered(images, index)) own.view = ViewChoice::kDirect;
+    return own;
+  };
   OutsideLauncher launcher([&](size_t index, const JobMount& job) {
-    return LaunchFor(images[index], job, options, settings.view);
+    return LaunchFor(images[index], job, options, settings_of(index).view);
   });
   EnterJobNamespace();
 
-  PlaceImages(images, working_directory, [&](size_t i, const std::string& target) {
-    ShowImage(i, images[i], target, options, settings, launcher);
+  const std::string context = PermittedContext(settings.selinux_context);
+  PlaceImages(images, working_directory, context, [&](size_t i, const std::string& target) {
+    ShowImage(i, images[i], target, options, settings_of(i), launcher);
   });
 }
 
@@ -239,7 +278,7 @@ void EnterNodeView(const std::vector<JobImage>& images, NodeClient& node, bool p
   }
   EnterJobNamespaceIn(views.front().user_namespace);
 
-  PlaceImages(images, working_directory, [&](size_t i, const std::string& target) {
+  PlaceImages(images, working_directory, {}, [&](size_t i, const std::string& target) {
     MoveView(views[i].view, OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint), target);
   });
 }

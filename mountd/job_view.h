@@ -15,6 +15,9 @@ struct JobImage {
   std::string name;      // absolute path, for messages and the mount table
   std::string prefix;    // where the job sees it
   bool foreign = false;  // a SquashFS file without an appendix
+  // What differs from the image before it in the list, which has the same prefix: the two are shown
+  // there as one.
+  bool is_layer = false;
 };
 
 // Throws kUsage where the images cannot be shown together at their prefixes, in this order: one

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 
 #include "mountd/fuse_mount.h"
@@ -61,6 +62,41 @@ FileDescriptor CloneMount(int directory, const std::string& path) {
   return clone;
 }
 
+// The root of an overlay looks as that of its first layer, which here is the empty one.
+void TakeOver(const std::string& shown, const std::string& empty) {
+  struct stat status;
+  if (stat(shown.c_str(), &status) != 0) return;
+  const std::array<timespec, 2> times = {status.st_atim, status.st_mtim};
+  if (chmod(empty.c_str(), status.st_mode & 07777) != 0 ||
+      utimensat(AT_FDCWD, empty.c_str(), times.data(), 0) != 0) {
+    throw SystemError(ErrorKind::kSystem, errno, "cannot make the root of a view").WithPath(empty);
+  }
+}
+
+// Mounts the layers, the topmost first, as an overlay, and takes the mount of options.slot in it.
+OverlayView MountOverlay(const std::vector<std::string>& layers, const std::string& shown_name,
+                         const std::string& scratch, const ViewOptions& options) {
+  const Scratch room(scratch);
+  const std::string empty_path = room.MakeDirectory("empty");
+  const FileDescriptor empty = OpenDirectory(empty_path, ErrorKind::kSystem);
+  if (options.slot.empty()) TakeOver(layers.front(), empty_path);
+  const std::string merged = room.MakeDirectory("merged");
+  const std::string source = std::string(kViewSourcePrefix) + options.image;
+  const std::string data = OverlayMountData(DescriptorPath(empty), layers, options);
+  if (mount(source.c_str(), merged.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV,
+            data.c_str()) != 0) {
+    throw RefusedView(errno, "the kernel refuses an overlay view", shown_name);
+  }
+  OverlayView view{.mount = CloneMount(AT_FDCWD, merged + "/" + options.slot)};
+  // The scratch file system lives as long as the overlay, which has a layer in it: its end is that
+  // of the last mount of the view, and of the last file open in it.
+  if (options.inotify >= 0) {
+    view.watch = inotify_add_watch(options.inotify, empty_path.c_str(), IN_DELETE_SELF);
+    if (view.watch < 0) throw RefusedView(errno, "cannot watch a view", empty_path);
+  }
+  return view;
+}
+
 }  // namespace
 
 std::string_view ToString(ViewKind view) {
@@ -84,11 +120,12 @@ std::optional<ViewKind> KindOf(ViewChoice choice) {
   return choice == ViewChoice::kOverlay ? ViewKind::kOverlay : ViewKind::kDirect;
 }
 
-std::string OverlayMountData(const std::string& empty, const std::string& fuse_root,
+std::string OverlayMountData(const std::string& empty, const std::vector<std::string>& layers,
                              const ViewOptions& options) {
   // The empty layer stands first, as that one answers statfs(2), which the kernel would otherwise
   // pass on each time: of a ramfs it is all zeros, so that df and the like take no notice of it.
-  std::string data = "xino=on,lowerdir=" + empty + ":" + fuse_root;
+  std::string data = "xino=on,lowerdir=" + empty;
+  for (const std::string& layer : layers) data += ":" + layer;
   if (options.user_namespace) data += ",userxattr";
   return data + SelinuxMountData(options.selinux_context);
 }
@@ -96,25 +133,16 @@ std::string OverlayMountData(const std::string& empty, const std::string& fuse_r
 OverlayView MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
                             const ViewOptions& options) {
   const FileDescriptor fuse_root = OpenDirectory(fuse_mount, ErrorKind::kSystem);
-  const Scratch room(scratch);
-  const std::string empty_path = room.MakeDirectory("empty");
-  const FileDescriptor empty = OpenDirectory(empty_path, ErrorKind::kSystem);
-  const std::string merged = room.MakeDirectory("merged");
-  const std::string source = std::string(kViewSourcePrefix) + options.image;
-  const std::string data =
-      OverlayMountData(DescriptorPath(empty), DescriptorPath(fuse_root), options);
-  if (mount(source.c_str(), merged.c_str(), "overlay", MS_RDONLY | MS_NOSUID | MS_NODEV,
-            data.c_str()) != 0) {
-    throw RefusedView(errno, "the kernel refuses an overlay view", fuse_mount);
-  }
-  OverlayView view{.mount = CloneMount(AT_FDCWD, merged + "/" + options.slot)};
-  // The scratch file system lives as long as the overlay, which has a layer in it: its end is that
-  // of the last mount of the view, and of the last file open in it.
-  if (options.inotify >= 0) {
-    view.watch = inotify_add_watch(options.inotify, empty_path.c_str(), IN_DELETE_SELF);
-    if (view.watch < 0) throw RefusedView(errno, "cannot watch a view", empty_path);
-  }
-  return view;
+  return MountOverlay({DescriptorPath(fuse_root)}, fuse_mount, scratch, options);
+}
+
+OverlayView MakeMergedView(const std::vector<FileDescriptor>& layers, const std::string& scratch,
+                           const ViewOptions& options) {
+  std::vector<std::string> paths;
+  for (const FileDescriptor& layer : layers) paths.push_back(DescriptorPath(layer));
+  ViewOptions whole = options;
+  whole.slot.clear();
+  return MountOverlay(paths, options.image, scratch, whole);
 }
 
 void MoveView(const FileDescriptor& view, const FileDescriptor& target, const std::string& name) {

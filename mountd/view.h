@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "format/file.h"
 
@@ -36,9 +37,9 @@ struct ViewOptions {
   int inotify = -1;                  // where to watch the view; -1: nowhere
 };
 
-// The data of mount(2) for the overlay; the layers are the paths of an empty directory and of the
-// FUSE root.
-std::string OverlayMountData(const std::string& empty, const std::string& fuse_root,
+// The data of mount(2) for the overlay; the layers are the paths of an empty directory and of what
+// is shown, the topmost first.
+std::string OverlayMountData(const std::string& empty, const std::vector<std::string>& layers,
                              const ViewOptions& options);
 
 // A view, and how to learn that nobody has it any more.
@@ -56,6 +57,16 @@ struct OverlayView {
 // namespace. Throws kSystem where the kernel refuses.
 OverlayView MakeOverlayView(const std::string& fuse_mount, const std::string& scratch,
                             const ViewOptions& options);
+
+// An image may be a layer over at most so many others.
+inline constexpr size_t kMostBases = 15;
+
+// The same of several directories, the topmost first: what a layer has hides what those below it
+// have, and its whiteouts too. The directories are mounted in the caller's mount namespace, and
+// show the images without overlays of their own, which would swallow the whiteouts. Of `options`
+// the slot is not looked at.
+OverlayView MakeMergedView(const std::vector<FileDescriptor>& layers, const std::string& scratch,
+                           const ViewOptions& options);
 
 // Mounts a detached mount at the directory `target` (a descriptor, may be O_PATH) in the caller's
 // mount namespace. `name` is its path, for messages. Throws kMountPoint.
