@@ -44,6 +44,13 @@ const LogKey kLogKeys[] = {
                 LogSettings& log) { reader.ReadAbsolutePath(value, log.file); }},
 };
 
+const ConfigReader::Key<MetricsAddress> kMetricsKeys[] = {
+    {"listen",
+     [](ConfigReader& reader, const ConfigReader::Value& value, MetricsAddress& address) {
+       reader.ReadName(value, kMetricsAddresses, ParseMetricsAddress, address);
+     }},
+};
+
 void ReadLog(ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
   const size_t mistakes = reader.mistake_count();
   reader.ReadMapping<LogSettings>(value, kLogKeys, config.log);
@@ -82,6 +89,10 @@ const ConfigKey kConfigKeys[] = {
     {"idle_exit",
      [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
        reader.ReadNumber(value, 0, kMostSeconds, config.idle_exit);
+     }},
+    {"metrics",
+     [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
+       reader.ReadMapping<MetricsAddress>(value, kMetricsKeys, config.metrics);
      }},
     {"log", ReadLog},
 };

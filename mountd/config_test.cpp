@@ -114,6 +114,13 @@ TEST(Config, AContextMayNotLeaveItsQuotes) {
   }
 }
 
+TEST(Config, MetricsStayOnTheMachine) {
+  EXPECT_EQ(ParseConfig("metrics: {listen: '[::1]:9742'}", "F").metrics.text, "[::1]:9742");
+  EXPECT_EQ(ParseConfig("", "F").metrics.text, "");
+  ExpectMistake("metrics:\n  listen: 0.0.0.0:9742", "F:2:11: expected unix:/PATH ");
+  ExpectMistake("metrics: 127.0.0.1:9742", "F:1:10: expected keys with values (listen)");
+}
+
 TEST(Config, TheLogsFileAndDestinationGoTogether) {
   ExpectMistake("log: {destination: file}", "F:1:6: destination: file needs file");
   ExpectMistake("log: {file: /x}", "F:1:6: file: needs destination: file");

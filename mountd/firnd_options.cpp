@@ -164,7 +164,8 @@ NodeServiceOptions MakeNodeOptions(const FirndOptions& options) {
                    .selinux_context = config.selinux_context,
                    .prefetch = options.prefetch.value_or(config.prefetch),
                    .linger = std::chrono::seconds(options.linger.value_or(config.linger)),
-                   .idle_exit = std::chrono::seconds(options.idle_exit.value_or(config.idle_exit))},
+                   .idle_exit = std::chrono::seconds(options.idle_exit.value_or(config.idle_exit)),
+                   .metrics = config.metrics},
           .ready_fd = options.daemon.ready_fd,
           .log = MakeLogSettings(options, config),
           .foreground = options.daemon.foreground};

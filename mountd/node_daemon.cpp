@@ -14,6 +14,8 @@
 #include "firn_version.h"
 #include "mountd/carried_error.h"
 #include "mountd/fuse_mount.h"
+#include "mountd/init_process.h"
+#include "mountd/leased_mounts.h"
 #include "mountd/log.h"
 #include "mountd/subprocess.h"
 
@@ -86,7 +88,8 @@ json StatusOfLease(const Lease& lease) {
 
 NodeDaemon::NodeDaemon(const NodeOptions& options)
     : options_(options),
-      mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)) {}
+      mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)),
+      metrics_(ServeMetrics()) {}
 
 NodeDaemon::~NodeDaemon() = default;
 
@@ -99,13 +102,14 @@ void NodeDaemon::Run(const SignalSource& signals) {
       set.push_back({client->is_waiting ? -1 : client->channel.fd(), POLLIN, 0});
     }
     leases_.AppendPollSet(set);
+    if (metrics_) metrics_->AppendPollSet(set);
     for (const auto& [domain, pool] : pools_) pool->AppendPollSet(set);
     if (poll(set.data(), set.size(), PollTimeout(Clock::now())) < 0 && errno != EINTR) {
       throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
     }
     const Clock::time_point now = Clock::now();
     if (const int number = signals.Take()) {
-      LogInfo("{}: ending; workers serve those who have an image", strsignal(number));
+      TakeLeave(number);
       return;
     }
     for (const auto& [domain, pool] : pools_) pool->Handle(now);
@@ -114,8 +118,18 @@ void NodeDaemon::Run(const SignalSource& signals) {
     clients_.remove_if([](const ClientPointer& client) { return client->gone; });
     if (set[1].revents != 0) Accept(now);
     DetachUnused(now);
+    if (metrics_) metrics_->Handle(set, now);
     if (IsIdle(now)) return;
     watchdog_.Beat(now);
+  }
+}
+
+void NodeDaemon::TakeLeave(int number) const {
+  if (IsUnderOwnInit()) {
+    LogInfo("{}: ending, and with the container whoever has an image", strsignal(number));
+    UnmountLeased(leases_.leases());
+  } else {
+    LogInfo("{}: ending; workers serve those who have an image", strsignal(number));
   }
 }
 
@@ -140,6 +154,7 @@ void NodeDaemon::Accept(Clock::time_point now) {
     ucred peer{};
     socklen_t length = sizeof peer;
     if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) continue;
+    ++counts_.connections;
     if (!socket_.is_system() && peer.uid != geteuid() && peer.uid != 0) continue;
     const auto of_user = std::ranges::count_if(
         clients_, [&](const ClientPointer& client) { return client->peer.uid == peer.uid; });
@@ -150,6 +165,7 @@ void NodeDaemon::Accept(Clock::time_point now) {
                                                         .process = {},
                                                         .deadline = now + kRequestTimeout});
     if (is_too_many) {
+      ++counts_.refused;
       client->channel.Send(Failure(
           Error(ErrorKind::kSystem, "firnd has too many clients", "Try again in a moment.")));
       continue;
@@ -185,7 +201,12 @@ void NodeDaemon::Answer(const ClientPointer& client, WorkerChannel::Message& mes
 std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::Message& message) {
   const std::string op = message.body.value("op", std::string());
   if (op == "attach") {
-    Attach(client, message);
+    try {
+      Attach(client, message);
+    } catch (const std::exception&) {
+      ++counts_.attach_failures;
+      throw;
+    }
     return std::nullopt;
   }
   if (op == "placed" && client->unplaced) {
@@ -299,6 +320,7 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
     return;
   }
   if (!with_view) {
+    ++counts_.attached;
     Finish(client, answer);
     return;
   }
@@ -313,6 +335,7 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
       user_namespace = OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem);
       fds.push_back(user_namespace.get());
     }
+    ++counts_.attached;
     Finish(client, answer, fds);
   });
 }
@@ -325,6 +348,7 @@ void NodeDaemon::Finish(const ClientPointer& client, const json& answer,
 }
 
 void NodeDaemon::FinishWithError(const ClientPointer& client, const std::exception_ptr& error) {
+  ++counts_.attach_failures;
   try {
     std::rethrow_exception(error);
   } catch (const Error& carried) {
@@ -366,6 +390,29 @@ void NodeDaemon::DetachUnused(Clock::time_point now) {
   }
 }
 
+// An ordinary user's firnd reads the same configuration, and has nothing to serve there.
+std::unique_ptr<MetricsServer> NodeDaemon::ServeMetrics() {
+  if (options_.metrics.text.empty() || geteuid() != 0) return nullptr;
+  try {
+    return std::make_unique<MetricsServer>(options_.metrics, [this] { return Metrics(); });
+  } catch (const Error& error) {
+    // Jobs need their images, with or without metrics.
+    LogError("{}", error.what());
+    return nullptr;
+  }
+}
+
+std::string NodeDaemon::Metrics() const {
+  return NodeMetricsText({.started = started_,
+                          .uptime = Clock::now() - started_steady_,
+                          .clients = counts_,
+                          .connected = clients_.size(),
+                          .leases = leases_.leases(),
+                          .pools = pools_,
+                          .retired = retired_},
+                         options_.metrics.is_unix() ? MetricsDetail::kAll : MetricsDetail::kSums);
+}
+
 json NodeDaemon::Status(uid_t caller) const {
   const bool sees_all = caller == 0 || (!socket_.is_system() && caller == geteuid());
   json pools = json::array();
@@ -394,6 +441,7 @@ json NodeDaemon::Status(uid_t caller) const {
           {"socket", socket_.path()},
           {"system", socket_.is_system()},
           {"linger", options_.linger.count()},
+          {"metrics", metrics_ ? json(metrics_->address().text) : json(nullptr)},
           {"pools", std::move(pools)}};
 }
 

@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "mountd/lease_table.h"
+#include "mountd/metrics_server.h"
+#include "mountd/node_metrics.h"
 #include "mountd/node_socket.h"
 #include "mountd/pool.h"
 #include "mountd/service_loop.h"
@@ -29,6 +31,7 @@ struct NodeOptions {
   bool prefetch = true;               // do what images' profiles say
   std::chrono::seconds linger{60};    // an image stays attached so long after its last lease
   std::chrono::seconds idle_exit{0};  // end after so long without image and client; 0: never
+  MetricsAddress metrics{};           // where root's serves them
 };
 
 // The keeper of a node: clients, leases, and a pool for each owner of images. The root's serves
@@ -61,6 +64,8 @@ class NodeDaemon {
   };
   using ClientPointer = std::shared_ptr<Client>;
 
+  // At that signal.
+  void TakeLeave(int number) const;
   void Accept(Clock::time_point now);
   void HandleClient(const ClientPointer& client, Clock::time_point now);
   // The dispatcher of requests: what fails is the answer. Nothing where the answer comes later.
@@ -69,6 +74,8 @@ class NodeDaemon {
   void Attach(const ClientPointer& client, WorkerChannel::Message& message);
   void GiveView(const ClientPointer& client, Pool& pool, const Share& share, Lease lease,
                 bool with_view);
+  std::unique_ptr<MetricsServer> ServeMetrics();
+  std::string Metrics() const;
   void Finish(const ClientPointer& client, const nlohmann::json& answer,
               const std::vector<int>& fds = {});
   void FinishWithError(const ClientPointer& client, const std::exception_ptr& error);
@@ -85,12 +92,17 @@ class NodeDaemon {
   const NodeOptions options_;
   const NodeSocket socket_;
   std::list<ClientPointer> clients_;
+  ClientCounts counts_;
   LeaseTable leases_;
   FileDescriptor mount_table_;  // polled for changes
   std::map<uid_t, std::unique_ptr<Pool>> pools_;
   uint64_t last_share_ = 0;
   std::map<ShareNumber, Clock::time_point> unused_since_;
+  PoolCounts retired_;  // of pools that are gone
+  const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+  const Clock::time_point started_steady_ = Clock::now();
   Clock::time_point busy_at_ = Clock::now();
+  std::unique_ptr<MetricsServer> metrics_;  // may be absent
   Watchdog watchdog_;
 };
 

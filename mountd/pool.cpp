@@ -35,6 +35,20 @@ bool IsOwnersAlone(const ShownImage& image) {
 
 }  // namespace
 
+std::string_view NameOf(Share::Stage stage) {
+  switch (stage) {
+    case Share::Stage::kOpening:
+      return "opening";
+    case Share::Stage::kReady:
+      return "attached";
+    case Share::Stage::kUnleased:
+      return "unleased";
+    case Share::Stage::kDetaching:
+      return "detaching";
+  }
+  return "opening";
+}
+
 Pool::Pool(PoolSettings settings)
     : settings_(std::move(settings)),
       worker_({.threads = settings_.threads,
@@ -237,6 +251,12 @@ void Pool::Handle(Clock::time_point now) {
   }
 }
 
+PrefetchStatus Pool::PrefetchOf(const Share& share) const {
+  if (prefetching_ == share.number) return PrefetchStatusOf(prefetch_.state());
+  const auto found = prefetched_.find(share.number);
+  return found != prefetched_.end() ? found->second : PrefetchStatus();
+}
+
 json Pool::Status() const {
   const SessionState& state = worker_.state();
   return {{"domain", settings_.domain},
@@ -244,6 +264,7 @@ json Pool::Status() const {
           {"restarts", worker_.restarts()},
           {"requests", state.requests.Snapshot()},
           {"requests_total", state.requests.Total()},
+          {"decoded", state.cache.DecodedByKind()},
           {"cache",
            {{"hits", state.cache.hits.load()},
             {"bytes", state.cache.bytes.load()},
@@ -253,15 +274,9 @@ json Pool::Status() const {
 }
 
 json Pool::StatusOf(const Share& share) const {
-  constexpr const char* kStages[] = {"opening", "attached", "unleased", "detaching"};
-  PrefetchStatus prefetch;
-  if (prefetching_ == share.number) prefetch = PrefetchStatusOf(prefetch_.state());
-  if (const auto found = prefetched_.find(share.number); found != prefetched_.end()) {
-    prefetch = found->second;
-  }
   return {
       {"slot", ToInt(share.slot)},
-      {"stage", kStages[static_cast<size_t>(share.stage)]},
+      {"stage", NameOf(share.stage)},
       {"image", share.image.path},
       {"foreign", share.facts.foreign},
       {"id", share.facts.id},
@@ -270,7 +285,7 @@ json Pool::StatusOf(const Share& share) const {
       {"shares_pages", share.proved},
       {"lookups", worker_.state().lookups[ToInt(share.slot) % kMostSlots].load()},
       {"age", std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - share.since).count()},
-      {"prefetch", ToJson(prefetch)}};
+      {"prefetch", ToJson(PrefetchOf(share))}};
 }
 
 }  // namespace firn

@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <chrono>
 #include <deque>
 #include <exception>
@@ -11,6 +12,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mountd/lease_table.h"
@@ -64,6 +66,10 @@ struct Share {
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
 };
 
+inline constexpr std::array kShareStages = {Share::Stage::kOpening, Share::Stage::kReady,
+                                            Share::Stage::kUnleased, Share::Stage::kDetaching};
+std::string_view NameOf(Share::Stage stage);
+
 // The keeper's side of a trust domain: one FUSE superblock, one worker, and the images that are
 // attached. To be used by one thread, with a loop around poll(2). When it goes, its worker serves
 // those who have a view until the last one is gone.
@@ -93,6 +99,8 @@ class Pool {
 
   const PoolSettings& settings() const { return settings_; }
   const std::map<ShareNumber, Share>& shares() const { return shares_; }
+  const SupervisedWorker& worker() const { return worker_; }
+  PrefetchStatus PrefetchOf(const Share& share) const;
   // Of the pool, without its shares.
   nlohmann::json Status() const;
   nlohmann::json StatusOf(const Share& share) const;

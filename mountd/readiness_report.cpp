@@ -3,7 +3,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include "mountd/background.h"
+#include "mountd/init_process.h"
 #include "mountd/log.h"
 #include "mountd/readiness.h"
 #include "mountd/subprocess.h"
@@ -45,6 +48,7 @@ int RunInBackground(BackgroundOptions options, const std::function<void(Readines
   signal(SIGPIPE, SIG_IGN);
   FileDescriptor ready = std::move(options.ready);
   if (options.foreground) {
+    if (const std::optional<int> exit_code = LeaveProcessOne()) return *exit_code;
     ReadinessReport report(std::move(ready));
     return ServeAndReport(options, report, serve);
   }

@@ -2,59 +2,25 @@
 
 import contextlib
 import ctypes
-import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import random
-import re
 import select
 import signal
 import socket
-import stat
 import subprocess
 import time
 
 import pytest
 
 from harness.jobs import DEADLINE, children_of
+from harness.node import (Node, ask, attach, connect, own_run_directory,  # noqa: F401
+                          serving, slot_of)
 
-CLONE_NEWNS = 0x20000
 USAGE, SYSTEM, NO_REPLY = 2, 7, 9
 RUN_FAILED = 125
-
-
-def hold(path):
-    """A descriptor of a directory that sessions which end leave alone, as somebody holds it."""
-    while True:
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(fd, fcntl.LOCK_SH)
-            if os.path.exists(path) and os.path.samestat(os.fstat(fd), os.stat(path)):
-                return fd
-            os.close(fd)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_run_directory(root_user):
-    """A mount namespace with a /run/firn of its own: sessions of other tests go on without this
-    node's firnd."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0:
-        pytest.skip("no private mount namespace can be made here")
-    # Copies of what other tests have mounted would live on in here when they unmount it.
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
-        if "/firn-test-" in line.split()[4]:
-            subprocess.run(["umount", "--lazy", line.split()[4]], check=True)
-    # Removed outside of the namespace, the directory would take the mount on it along.
-    held = hold("/run/firn")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "firn-tests", "/run/firn"],
-                   check=True)
-    yield
-    os.close(held)
 
 
 @pytest.fixture(scope="module")
@@ -86,67 +52,10 @@ def images(firn, scratch, trees):
     return built
 
 
-class Node:
-    """A firnd that serves the node, in the foreground."""
-
-    def __init__(self, firnd, firn, *options, user=None):
-        self.firn = firn
-        self.user = user
-        arguments = user.popen_arguments() if user else {}
-        self.process = subprocess.Popen(
-            [firnd, "--node", "--foreground", *options], stderr=subprocess.PIPE, text=True,
-            **arguments)
-        self.first_line = self.process.stderr.readline()
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def status(self):
-        return self.firn.status(user=self.user)["node"]
-
-    def images(self):
-        return [image for pool in self.status()["pools"] for image in pool["images"]]
-
-    def wait_for(self, condition, what):
-        end = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < end, what
-            time.sleep(0.02)
-
-    def wait_until_proved(self):
-        self.wait_for(lambda: all(image["shares_pages"] for image in self.images()),
-                      "the digests were not proved")
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=DEADLINE)
-        return errors
-
-
-@contextlib.contextmanager
-def serving(firnd, firn, *options, user=None):
-    node = Node(firnd, firn, *options, user=user)
-    try:
-        assert "serving the node" in node.first_line, node.first_line
-        yield node
-    finally:
-        errors = node.end()
-    assert node.process.returncode == 0, errors
-
-
 @pytest.fixture
 def node(firnd, firn, fuse):
     with serving(firnd, firn, "--linger", "0") as running:
         yield running
-
-
-def attach(firn, image, lease, user=None, check=True):
-    return firn.run("attach", "--lease", lease, image, user=user, check=check)
-
-
-def slot_of(printed):
-    return int(re.search(r"slot (\d+)", printed.stdout).group(1))
 
 
 # Slots and leases.
@@ -333,20 +242,6 @@ def test_a_descriptor_must_be_one_to_read_from(node, images, directory):
 
 
 # The socket.
-
-def connect(path="/run/firn/firnd.sock"):
-    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    client.connect(path)
-    client.settimeout(DEADLINE)
-    return client
-
-
-def ask(node, request, fds):
-    with connect() as client:
-        message = request if isinstance(request, bytes) else json.dumps(request).encode()
-        socket.send_fds(client, [message], fds)
-        return json.loads(client.recv(1 << 16))
-
 
 def test_bad_requests_get_a_message(node):
     for request in ({"op": "nonsense"}, {}, {"op": 5}, {"op": "detach", "lease": []},
