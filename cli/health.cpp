@@ -70,7 +70,7 @@ Checked CheckMount(const MountEntry& mounted, const HealthOptions& options) {
 }
 
 // Through a mount that the node's firnd gives to who may read the image.
-Checked CheckShare(const nlohmann::json& image, const HealthOptions& options) {
+Checked AttachAndCheck(const nlohmann::json& image, const HealthOptions& options) {
   const std::string path = image.value("image", std::string());
   const std::string place = "slot " + std::to_string(image.value("slot", 0u));
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -88,6 +88,38 @@ Checked CheckShare(const nlohmann::json& image, const HealthOptions& options) {
   target.view = std::move(attached.view);
   target.user_namespace = std::move(attached.user_namespace);
   return Check(place, target, options);
+}
+
+// What fails for one image is no reason not to look at the others.
+Checked CheckShare(const nlohmann::json& image, const HealthOptions& options) {
+  try {
+    return AttachAndCheck(image, options);
+  } catch (const Error& error) {
+    Checked checked{"slot " + std::to_string(image.value("slot", 0u)),
+                    image.value("image", std::string()), "failed", {}};
+    checked.result.message = error.what();
+    return checked;
+  }
+}
+
+// Also where firnd does not tell what there is.
+void CheckNode(const HealthOptions& options, std::vector<Checked>& all) {
+  nlohmann::json node;
+  try {
+    node = AskNodeStatus();
+  } catch (const Error& error) {
+    Checked checked{"node", "", "failed", {}};
+    checked.result.message = error.what();
+    all.push_back(std::move(checked));
+  }
+  if (node.is_null()) return;
+  for (const nlohmann::json& pool : node.at("pools")) {
+    for (const nlohmann::json& image : pool.at("images")) {
+      if (image.value("stage", std::string()) != "detaching") {
+        all.push_back(CheckShare(image, options));
+      }
+    }
+  }
 }
 
 // The mounts are taken from the kernel's table: a firnd that hangs would not tell of its own.
@@ -112,15 +144,7 @@ std::vector<Checked> CheckAll(const HealthOptions& options) {
     if (!session.job) continue;
     all.push_back(Skipped(session.mount_point, session.image, "in the namespace of a job"));
   }
-  const nlohmann::json node = AskNodeStatus();
-  if (node.is_null()) return all;
-  for (const nlohmann::json& pool : node.at("pools")) {
-    for (const nlohmann::json& image : pool.at("images")) {
-      if (image.value("stage", std::string()) != "detaching") {
-        all.push_back(CheckShare(image, options));
-      }
-    }
-  }
+  CheckNode(options, all);
   return all;
 }
 

@@ -9,10 +9,10 @@
 #include <exception>
 #include <functional>
 #include <list>
-#include <memory>
-#include <string>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 
 #include "format/types.h"

@@ -165,6 +165,7 @@ NodeServiceOptions MakeNodeOptions(const FirndOptions& options) {
                    .prefetch = options.prefetch.value_or(config.prefetch),
                    .linger = std::chrono::seconds(options.linger.value_or(config.linger)),
                    .idle_exit = std::chrono::seconds(options.idle_exit.value_or(config.idle_exit)),
+                   .limits = config.limits,
                    .metrics = config.metrics},
           .ready_fd = options.daemon.ready_fd,
           .log = MakeLogSettings(options, config),

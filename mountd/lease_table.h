@@ -41,9 +41,12 @@ struct Lease {
 // Who uses which image. To be used by one thread.
 class LeaseTable {
  public:
-  // So many of one user, root excepted: more are refused.
   static constexpr size_t kMostOfUser = 4096;
   static constexpr size_t kLongestName = 255;
+  static constexpr size_t kLongestPath = 4096;  // of a mount point
+
+  // More than `most_of_user` of one user, root excepted, are refused.
+  explicit LeaseTable(size_t most_of_user = kMostOfUser) : most_of_user_(most_of_user) {}
 
   // A name that the holder has already for this image is no second lease. Throws kUsage for a name
   // that is empty, too long or has control characters, or belongs to somebody else; kSystem where
@@ -66,6 +69,7 @@ class LeaseTable {
   const std::list<Lease>& leases() const { return leases_; }
 
  private:
+  size_t most_of_user_;
   std::list<Lease> leases_;
 };
 

@@ -12,6 +12,7 @@
 #include "mountd/carried_error.h"
 #include "mountd/node_socket.h"
 #include "mountd/subprocess.h"
+#include "mountd/text_file.h"
 
 namespace firn {
 namespace {
@@ -48,11 +49,11 @@ std::optional<NodeClient> NodeClient::Connect() {
 
 WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int> fds) {
   std::optional<WorkerChannel::Message> answer;
-  if (channel_.Send(request, fds)) {
-    pollfd entry{channel_.fd(), POLLIN, 0};
-    while (!answer && !channel_.ended() && poll(&entry, 1, kAnswerTimeout) == 1) {
-      answer = channel_.Receive();
-    }
+  // One that takes no request may have said why.
+  channel_.Send(request, fds);
+  pollfd entry{channel_.fd(), POLLIN, 0};
+  while (!answer && !channel_.ended() && poll(&entry, 1, kAnswerTimeout) == 1) {
+    answer = channel_.Receive();
   }
   if (!answer) {
     throw Error(ErrorKind::kNoReply, "the node's firnd does not answer",
@@ -94,7 +95,14 @@ uint64_t NodeClient::Detach(const std::string& lease) {
   return Ask({{"op", "detach"}, {"lease", lease}}).body.value("ended", uint64_t{0});
 }
 
-json NodeClient::Status() { return Ask({{"op", "status"}}).body.at("daemon"); }
+json NodeClient::Status() {
+  const WorkerChannel::Message answer = Ask({{"op", "status"}});
+  const std::string text = answer.fds.empty() ? std::string() : ReadTextFile(answer.fds.front());
+  json status = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (status.is_object()) return status;
+  throw Error(ErrorKind::kNoReply, "expected the status of the node's firnd, found something else",
+              "Check that firn and firnd are of the same version ('firnd --version').");
+}
 
 uint64_t NodeClient::Upgrade() {
   return Ask({{"op", "upgrade"}}).body.value("workers", uint64_t{0});

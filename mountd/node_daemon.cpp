@@ -4,9 +4,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -16,8 +18,10 @@
 #include "mountd/fuse_mount.h"
 #include "mountd/init_process.h"
 #include "mountd/leased_mounts.h"
+#include "mountd/json_line.h"
 #include "mountd/log.h"
 #include "mountd/subprocess.h"
+#include "mountd/text_file.h"
 
 namespace firn {
 namespace {
@@ -25,12 +29,22 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds kRequestTimeout{5};
-constexpr size_t kMostNodeClients = 1024;
-constexpr size_t kMostClientsOfUser = 256;
-constexpr size_t kMostSharesOfUser = 256;
+constexpr std::chrono::seconds kAcceptPause{1};
+constexpr size_t kLongestImagePath = 4096;
+// A pool without any image ends after this time.
+constexpr std::chrono::minutes kPoolRest{10};
 constexpr std::chrono::milliseconds kLongestSleep{1000};
 
 json Failure(const Error& error) { return {{"error", ErrorToJson(error)}}; }
+
+// Closed with something unread, the socket would give the client an error instead of the answer.
+void Refuse(const WorkerChannel& channel, const Error& error) {
+  shutdown(channel.fd(), SHUT_RD);
+  char ignored = 0;
+  while (recv(channel.fd(), &ignored, sizeof ignored, MSG_DONTWAIT) > 0) {
+  }
+  channel.Send(Failure(error));
+}
 
 // The client's process, for a lease; invalid where it is gone.
 FileDescriptor OpenPeer(int socket, pid_t pid) {
@@ -52,6 +66,11 @@ ShownImage TakeShownImage(WorkerChannel::Message& message) {
   ShownImage image;
   image.file = std::move(message.fds.front());
   image.path = message.body.value("path", std::string());
+  if (image.path.size() > kLongestImagePath) {
+    throw Error(ErrorKind::kUsage, "expected an image's path of at most " +
+                                       std::to_string(kLongestImagePath) + " bytes, found one of " +
+                                       std::to_string(image.path.size()));
+  }
   image.foreign = message.body.value("foreign", false);
   image.prefetch = message.body.value("prefetch", true);
   const int flags = fcntl(image.file.get(), F_GETFL);
@@ -88,6 +107,7 @@ json StatusOfLease(const Lease& lease) {
 
 NodeDaemon::NodeDaemon(const NodeOptions& options)
     : options_(options),
+      leases_(options.limits.leases_per_user),
       mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)),
       metrics_(ServeMetrics()) {}
 
@@ -96,7 +116,10 @@ NodeDaemon::~NodeDaemon() = default;
 void NodeDaemon::Run(const SignalSource& signals) {
   std::vector<pollfd> set;
   for (;;) {
-    set = {{signals.fd(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}, {mount_table_.get(), POLLPRI, 0}};
+    const bool accepts = accept_at_ <= Clock::now();
+    set = {{signals.fd(), POLLIN, 0},
+           {accepts ? socket_.fd() : -1, POLLIN, 0},
+           {mount_table_.get(), POLLPRI, 0}};
     for (const ClientPointer& client : clients_) {
       // Who waits for an answer is not read from, so must not wake anybody either.
       set.push_back({client->is_waiting ? -1 : client->channel.fd(), POLLIN, 0});
@@ -118,6 +141,7 @@ void NodeDaemon::Run(const SignalSource& signals) {
     clients_.remove_if([](const ClientPointer& client) { return client->gone; });
     if (set[1].revents != 0) Accept(now);
     DetachUnused(now);
+    EndIdlePools(now);
     if (metrics_) metrics_->Handle(set, now);
     if (IsIdle(now)) return;
     watchdog_.Beat(now);
@@ -150,24 +174,28 @@ bool NodeDaemon::IsIdle(Clock::time_point now) {
 void NodeDaemon::Accept(Clock::time_point now) {
   for (;;) {
     FileDescriptor fd(accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd.valid()) return;
+    if (!fd.valid()) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EAGAIN) return;
+      // Who waits at the socket would wake poll(2) again at once.
+      LogWarning("cannot take a client, and try again in a second: {}", strerror(errno));
+      accept_at_ = now + kAcceptPause;
+      return;
+    }
     ucred peer{};
     socklen_t length = sizeof peer;
     if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) continue;
     ++counts_.connections;
     if (!socket_.is_system() && peer.uid != geteuid() && peer.uid != 0) continue;
-    const auto of_user = std::ranges::count_if(
-        clients_, [&](const ClientPointer& client) { return client->peer.uid == peer.uid; });
-    const bool is_too_many = clients_.size() >= kMostNodeClients ||
-                             (peer.uid != 0 && static_cast<size_t>(of_user) >= kMostClientsOfUser);
     const auto client = std::make_shared<Client>(Client{.channel = WorkerChannel(std::move(fd)),
                                                         .peer = peer,
                                                         .process = {},
                                                         .deadline = now + kRequestTimeout});
-    if (is_too_many) {
+    try {
+      CheckClientLimit(peer.uid);
+    } catch (const Error& error) {
       ++counts_.refused;
-      client->channel.Send(Failure(
-          Error(ErrorKind::kSystem, "firnd has too many clients", "Try again in a moment.")));
+      Refuse(client->channel, error);
       continue;
     }
     client->process = OpenPeer(client->channel.fd(), peer.pid);
@@ -220,7 +248,12 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     const std::string name = message.body.value("lease", std::string());
     return json{{"ok", true}, {"ended", leases_.EndName(name, client->peer.uid).size()}};
   }
-  if (op == "status") return json{{"ok", true}, {"daemon", Status(client->peer.uid)}};
+  if (op == "status") {
+    // Too long for a message where there are many leases.
+    const FileDescriptor file = MakeTextFile(JsonLine(Status(client->peer.uid)));
+    client->channel.Send({{"ok", true}}, std::array{file.get()});
+    return std::nullopt;
+  }
   if (op == "upgrade") {
     if (client->peer.uid != 0 && client->peer.uid != geteuid()) {
       throw Error(ErrorKind::kUsage, "only root may upgrade this firnd");
@@ -251,22 +284,6 @@ Pool& NodeDaemon::PoolOf(uid_t domain) {
   return *pool;
 }
 
-void NodeDaemon::CheckShareLimit(uid_t user) const {
-  if (user == 0) return;
-  std::vector<ShareNumber> held;
-  for (const Lease& lease : leases_.leases()) {
-    if (lease.holder == user) held.push_back(lease.share);
-  }
-  std::ranges::sort(held);
-  const auto repeated = std::ranges::unique(held);
-  held.erase(repeated.begin(), repeated.end());
-  if (held.size() < kMostSharesOfUser) return;
-  throw Error(ErrorKind::kSystem,
-              "uid " + std::to_string(user) + " has " + std::to_string(held.size()) +
-                  " images attached, as many as a user may",
-              "Detach some, or use --no-daemon.");
-}
-
 void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
   ShownImage image = TakeShownImage(message);
   image.prefetch = image.prefetch && options_.prefetch;
@@ -275,10 +292,11 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
   lease.holder = client->peer.uid;
   lease.pid = client->peer.pid;
   lease.name = message.body.value("name", std::string());
-  CheckShareLimit(client->peer.uid);
+  CheckImageLimits(client->peer.uid, image.status);
   const bool with_view = message.body.value("view", true);
   Pool& pool = PoolOf(image.status.st_uid);
   client->is_waiting = true;
+  client->awaited = image.status;
   auto shared_lease = std::make_shared<Lease>(std::move(lease));
   pool.Attach(
       std::move(image), ShareNumber{++last_share_},
@@ -295,6 +313,7 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
                           bool with_view) {
   lease.share = share.number;
   unused_since_.erase(share.number);
+  last_holders_[share.number] = lease.holder;
   json answer = {{"ok", true},
                  {"slot", ToInt(share.slot)},
                  {"id", share.facts.id},
@@ -343,6 +362,7 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
 void NodeDaemon::Finish(const ClientPointer& client, const json& answer,
                         const std::vector<int>& fds) {
   client->is_waiting = false;
+  client->awaited.reset();
   client->deadline = Clock::now() + kRequestTimeout;
   if (!client->channel.Send(answer, fds)) client->gone = true;
 }
@@ -388,6 +408,28 @@ void NodeDaemon::DetachUnused(Clock::time_point now) {
       pool->Detach(number);
     }
   }
+}
+
+// Of a pool without images nothing is left but its worker's process, which ends by itself.
+void NodeDaemon::EndIdlePools(Clock::time_point now) {
+  std::erase_if(left_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
+  std::erase_if(last_holders_, [this](const auto& entry) {
+    uid_t domain = 0;
+    return FindShare(entry.first, &domain) == nullptr;
+  });
+  std::erase_if(pools_, [&](const auto& entry) {
+    const auto& [domain, pool] = entry;
+    if (!pool->shares().empty()) {
+      empty_since_.erase(domain);
+      return false;
+    }
+    if (now - empty_since_.try_emplace(domain, now).first->second < kPoolRest) return false;
+    LogInfo("the pool of uid {} ends, as it has no images", domain);
+    retired_ += CountsOf(*pool).Retired();
+    if (pool->worker().pid() > 0) left_.push_back(pool->worker().pid());
+    empty_since_.erase(domain);
+    return true;
+  });
 }
 
 // An ordinary user's firnd reads the same configuration, and has nothing to serve there.

@@ -14,6 +14,7 @@
 
 #include "mountd/lease_table.h"
 #include "mountd/metrics_server.h"
+#include "mountd/node_limits.h"
 #include "mountd/node_metrics.h"
 #include "mountd/node_socket.h"
 #include "mountd/pool.h"
@@ -31,7 +32,8 @@ struct NodeOptions {
   bool prefetch = true;               // do what images' profiles say
   std::chrono::seconds linger{60};    // an image stays attached so long after its last lease
   std::chrono::seconds idle_exit{0};  // end after so long without image and client; 0: never
-  MetricsAddress metrics{};           // where root's serves them
+  NodeLimits limits{};
+  MetricsAddress metrics{};  // where root's serves them
 };
 
 // The keeper of a node: clients, leases, and a pool for each owner of images. The root's serves
@@ -58,8 +60,9 @@ class NodeDaemon {
     ucred peer{};
     FileDescriptor process;
     Clock::time_point deadline;
-    bool is_waiting = false;          // for its answer
-    std::optional<Lease> unplaced{};  // of a view that it was given
+    bool is_waiting = false;               // for its answer
+    std::optional<struct stat> awaited{};  // the file of the image that it waits for
+    std::optional<Lease> unplaced{};       // of a view that it was given
     bool gone = false;
   };
   using ClientPointer = std::shared_ptr<Client>;
@@ -82,7 +85,12 @@ class NodeDaemon {
   nlohmann::json Status(uid_t caller) const;
 
   Pool& PoolOf(uid_t domain);
-  void CheckShareLimit(uid_t user) const;
+  // These throw kSystem, with the name of the limit.
+  void CheckClientLimit(uid_t user) const;
+  void CheckImageLimits(uid_t user, const struct stat& shown);
+  void DetachLingering(uid_t user, size_t most);
+  const Share* FindShare(ShareNumber number, uid_t* domain) const;
+  void EndIdlePools(Clock::time_point now);
   bool IsUsed(ShareNumber share) const;
   void EndLeases(Clock::time_point now, const std::vector<pollfd>& set);
   void DetachUnused(Clock::time_point now);
@@ -98,7 +106,11 @@ class NodeDaemon {
   std::map<uid_t, std::unique_ptr<Pool>> pools_;
   uint64_t last_share_ = 0;
   std::map<ShareNumber, Clock::time_point> unused_since_;
-  PoolCounts retired_;  // of pools that are gone
+  std::map<ShareNumber, uid_t> last_holders_;       // of shares that are there
+  std::map<uid_t, Clock::time_point> empty_since_;  // pools without any share
+  std::vector<pid_t> left_;                         // workers of pools that are gone
+  Clock::time_point accept_at_{};                   // not before: descriptors had run out
+  PoolCounts retired_;                              // of pools that are gone
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   const Clock::time_point started_steady_ = Clock::now();
   Clock::time_point busy_at_ = Clock::now();

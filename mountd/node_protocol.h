@@ -15,7 +15,7 @@
 //       as long as the connection until it is "placed"; "name" is its mount point.
 //   {"op": "placed", "mount_id": N}      the view just given has been mounted
 //   {"op": "detach", "lease": S}         ends the leases of that name
-//   {"op": "status"}                     answered with "daemon": what the caller may see
+//   {"op": "status"}                     answered with a file: what the caller may see, as JSON
 //   {"op": "upgrade"}                    workers are replaced by the program as it is on disk
 namespace firn {
 

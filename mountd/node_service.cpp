@@ -19,6 +19,7 @@ namespace {
 void ServeNode(const NodeServiceOptions& options, ReadinessReport& report) {
   if (!MayMount()) EnterJobNamespace();
   const SignalSource signals;
+  RaiseDescriptorLimit();
   NodeDaemon daemon(options.node);
   report.Tell(
       FormatReady({.pid = getpid(), .view = ViewKind::kOverlay, .control = daemon.socket_path()}));

@@ -35,6 +35,11 @@ bool IsOwnersAlone(const ShownImage& image) {
 
 }  // namespace
 
+bool Share::IsOf(const struct stat& file) const {
+  const auto is_same = [&](const struct stat& other) { return IsSameFile(file, other); };
+  return is_same(image.status) || std::ranges::any_of(copies, is_same);
+}
+
 std::string_view NameOf(Share::Stage stage) {
   switch (stage) {
     case Share::Stage::kOpening:
@@ -73,8 +78,7 @@ Pool::~Pool() {
 Share* Pool::FindShown(const struct stat& file, bool foreign) {
   for (auto& [number, share] : shares_) {
     if (share.stage == Share::Stage::kDetaching || share.image.foreign != foreign) continue;
-    const auto is_same = [&](const struct stat& other) { return IsSameFile(file, other); };
-    if (is_same(share.image.status) || std::ranges::any_of(share.copies, is_same)) return &share;
+    if (share.IsOf(file)) return &share;
   }
   return nullptr;
 }
@@ -149,8 +153,8 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
   }
   Share& share = found->second;
   share.stage = Share::Stage::kReady;
-  LogInfo("attached {} as slot {} of the images of uid {}", share.image.path, ToInt(share.slot),
-          settings_.domain);
+  LogOfUser("attached " + share.image.path + " as slot " + std::to_string(ToInt(share.slot)) +
+            " of the images of uid " + std::to_string(settings_.domain));
   const bool is_first = !prefetched_.contains(number);
   if (is_first && share.image.prefetch && share.facts.has_profile) {
     share.pusher_root = std::move(pusher_root);
@@ -213,12 +217,19 @@ void Pool::TakeGone(SlotNumber slot) {
   if (share.views != 0) --share.views;
   if (share.views != 0 || share.stage != Share::Stage::kUnleased) return;
   share.stage = Share::Stage::kDetaching;
-  LogInfo("detaching {}", share.image.path);
+  LogOfUser("detaching " + share.image.path);
   const ShareNumber number = share.number;
   worker_.Detach(slot, [this, number] {
     shares_.erase(number);
     prefetched_.erase(number);
   });
+}
+
+void Pool::LogOfUser(const std::string& message) {
+  const std::optional<uint64_t> left_out = log_limiter_.Admit(Clock::now());
+  if (!left_out) return;
+  if (*left_out > 0) LogInfo("{} more lines on images that come and go were left out", *left_out);
+  LogInfo("{}", message);
 }
 
 void Pool::StartNextPrefetch() {

@@ -18,6 +18,7 @@
 #include "mountd/lease_table.h"
 #include "mountd/prefetch.h"
 #include "mountd/prefetch_status.h"
+#include "mountd/rate_limiter.h"
 #include "mountd/supervised_worker.h"
 #include "mountd/view_maker.h"
 
@@ -64,6 +65,9 @@ struct Share {
   unsigned views = 0;          // that somebody has, firnd among them
   FileDescriptor pusher_root;  // until the prefetch has begun
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+
+  // Was that file, as it is now, shown for it?
+  bool IsOf(const struct stat& file) const;
 };
 
 inline constexpr std::array kShareStages = {Share::Stage::kOpening, Share::Stage::kReady,
@@ -114,6 +118,8 @@ class Pool {
   void Fail(ShareNumber number, std::exception_ptr error);
   void TakeGone(SlotNumber slot);
   void StartNextPrefetch();
+  // A line that users bring about at will.
+  void LogOfUser(const std::string& message);
 
   const PoolSettings settings_;
   Prefetch prefetch_;
@@ -123,6 +129,7 @@ class Pool {
   SupervisedWorker worker_;
   std::map<ShareNumber, Share> shares_;
   uint32_t last_slot_ = 0;
+  RateLimiter log_limiter_{200, std::chrono::seconds(10)};
   ViewMaker views_;  // goes before the worker, whom its thread may wait for
 };
 

@@ -113,7 +113,8 @@ def test_the_manual_has_every_key_and_no_other(firnd, directory):
     path = write_config(directory, "")
     keys = (known_keys(firnd, path, "nonsense: 1\n")
             + known_keys(firnd, path, "log: {nonsense: 1}\n")
-            + known_keys(firnd, path, "metrics: {nonsense: 1}\n"))
+            + known_keys(firnd, path, "metrics: {nonsense: 1}\n")
+            + known_keys(firnd, path, "limits: {nonsense: 1}\n"))
     assert len(keys) > 8
     page = (SOURCE / "man" / "firnd.yaml.5").read_text()
     described = re.findall(r"^\.It Ic (\w+)$", page, re.MULTILINE)
@@ -132,7 +133,8 @@ def test_the_example_is_right_and_has_every_key(firnd, directory):
     keys = set(re.findall(r"^ *(\w+):", everything, re.MULTILINE))
     assert keys == {*known_keys(firnd, path, "nonsense: 1\n"),
                     *known_keys(firnd, path, "log: {nonsense: 1}\n"),
-                    *known_keys(firnd, path, "metrics: {nonsense: 1}\n")}
+                    *known_keys(firnd, path, "metrics: {nonsense: 1}\n"),
+                    *known_keys(firnd, path, "limits: {nonsense: 1}\n")}
 
 
 # What the keys do.

@@ -10,7 +10,7 @@ import pytest
 
 from harness.jobs import DEADLINE
 from harness.config import check_config, write_config
-from harness.node import Node, ask, attach, own_run_directory, serving  # noqa: F401 (a fixture)
+from harness.node import Node, ask_status, attach, own_run_directory, serving  # noqa: F401 (a fixture)
 
 parser = pytest.importorskip("prometheus_client.parser")
 
@@ -42,8 +42,8 @@ def scrape_socket(path):
     return scrape("--unix-socket", path, "http://localhost/metrics")
 
 
-def value(samples, name, **labels):
-    return samples[name, tuple(sorted(labels.items()))]
+def value(samples, metric, **labels):
+    return samples[metric, tuple(sorted(labels.items()))]
 
 
 def labels_of(samples):
@@ -90,10 +90,10 @@ def test_metrics_are_what_status_says(firn, firnd, fuse, image, directory):
 
         # Asked without `firn status`, which looks at the mount and has the worker count that.
         def agree():
-            before = ask(node, {"op": "status"}, [])["daemon"]["pools"]
+            before = ask_status()["pools"]
             samples.clear()
             samples.update(scrape_socket(path))
-            pools[:] = ask(node, {"op": "status"}, [])["daemon"]["pools"]
+            pools[:] = ask_status()["pools"]
             return pools == before
 
         samples, pools = {}, []

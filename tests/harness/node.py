@@ -120,3 +120,13 @@ def ask(node, request, fds):
         message = request if isinstance(request, bytes) else json.dumps(request).encode()
         socket.send_fds(client, [message], fds)
         return json.loads(client.recv(1 << 16))
+
+
+def ask_status():
+    """What `firn status` asks, which itself also looks at mounts."""
+    with connect() as client:
+        client.send(json.dumps({"op": "status"}).encode())
+        _, fds, _, _ = socket.recv_fds(client, 1 << 16, 1)
+        with open(fds[0], "rb") as file:
+            file.seek(0)
+            return json.load(file)
