@@ -10,6 +10,7 @@
 #include "mountd/config.h"
 #include "mountd/daemon.h"
 #include "mountd/firnd_options.h"
+#include "mountd/keeper_exec.h"
 #include "mountd/node_client.h"
 #include "mountd/pusher.h"
 #include "mountd/readiness.h"
@@ -53,9 +54,9 @@ int UpgradeNode() {
   std::optional<NodeClient> node = NodeClient::Connect();
   if (!node)
     throw Error(ErrorKind::kNoReply, "no firnd serves this node", "There is nothing to upgrade.");
-  const uint64_t workers = node->Upgrade();
-  std::cout << "firnd: " << workers << (workers == 1 ? " worker" : " workers") << " replaced"
-            << std::endl;
+  const UpgradedNode upgraded = node->Upgrade();
+  std::cout << "firnd: " << upgraded.workers << (upgraded.workers == 1 ? " worker" : " workers")
+            << " replaced, version " << upgraded.version << " keeps the node" << std::endl;
   return 0;
 }
 
@@ -74,6 +75,10 @@ int RunConfigured(const FirndOptions& options) {
     const int ready_fd = options.daemon.ready_fd;
     if (ready_fd >= 0 && write(ready_fd, line.data(), line.size()) > 0) return error.exit_code();
     throw;
+  }
+  if (options.node && options.check_state >= 0) {
+    AnswerAsSuccessor(options.check_state);
+    return 0;
   }
   return options.node ? RunNodeService(node) : RunDaemon(daemon);
 }

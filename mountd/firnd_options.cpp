@@ -123,6 +123,7 @@ void AddFirndOptions(CLI::App& app, FirndOptions& options) {
   AddDescriptor(app, "--user-namespace-fd", daemon.user_namespace_fd,
                 "User namespace of that mount");
   AddDescriptor(app, "--ready-fd", daemon.ready_fd, "Tell readiness on this descriptor");
+  app.add_option("--check-state-fd", options.check_state)->group("");
   AddProcessOptions(app, options.work_socket, options.push);
 }
 

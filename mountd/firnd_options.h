@@ -31,6 +31,7 @@ struct FirndOptions {
   bool upgrade = false;            // have the node\'s firnd replace its workers
   std::optional<unsigned> linger;  // seconds, as the next
   std::optional<unsigned> idle_exit;
+  int check_state = -1;  // with it, firnd tells if it could take over
   int work_socket = -1;  // with it, firnd is a worker
   PusherOptions push;    // with a root, it is a pusher
 };

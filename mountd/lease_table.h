@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "format/file.h"
@@ -35,6 +36,7 @@ struct Lease {
   std::string name;        // of kName; of kMount the mount point
   uint64_t mount_id = 0;   // of kMount
   FileDescriptor process;  // of kProcess: a pidfd
+  uint64_t started = 0;    // of kProcess: as of ProcessIdentity
   std::chrono::system_clock::time_point since = std::chrono::system_clock::now();
 };
 
@@ -52,6 +54,8 @@ class LeaseTable {
   // that is empty, too long or has control characters, or belongs to somebody else; kSystem where
   // the user has too many.
   void Add(Lease lease);
+  // One that another table had: it is there whatever holds now.
+  void Restore(Lease lease) { leases_.push_back(std::move(lease)); }
 
   // Ends every lease of that name; returns the shares. Throws kUsage where there is none that is
   // `caller`'s (root may end anybody's).

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 #include <utility>
 
 #include "format/error.h"
@@ -21,6 +23,9 @@ using nlohmann::json;
 
 // An image on a slow file system takes its time to be opened.
 constexpr int kAnswerTimeout = 60'000;  // milliseconds
+// A firnd that is being restarted is back by then.
+constexpr std::chrono::seconds kReconnectTime{15};
+constexpr std::chrono::milliseconds kReconnectInterval{20};
 
 // Is there a systemd of the user's own, and has it the unit that Firn installs?
 bool StartThroughServiceManager() {
@@ -47,13 +52,33 @@ std::optional<NodeClient> NodeClient::Connect() {
   return NodeClient(std::move(socket));
 }
 
-WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int> fds) {
+std::optional<WorkerChannel::Message> NodeClient::AskOnce(const json& request,
+                                                          std::span<const int> fds) {
   std::optional<WorkerChannel::Message> answer;
   // One that takes no request may have said why.
-  channel_.Send(request, fds);
+  const bool is_sent = channel_.Send(request, fds);
   pollfd entry{channel_.fd(), POLLIN, 0};
   while (!answer && !channel_.ended() && poll(&entry, 1, kAnswerTimeout) == 1) {
     answer = channel_.Receive();
+  }
+  is_broken_ = channel_.ended() || !is_sent;
+  return answer;
+}
+
+WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int> fds) {
+  std::optional<WorkerChannel::Message> answer = AskOnce(request, fds);
+  const auto deadline = std::chrono::steady_clock::now() + kReconnectTime;
+  while (!answer && is_broken_ && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(kReconnectInterval);
+    FileDescriptor socket = ConnectToNode();
+    if (!socket.valid()) continue;
+    channel_ = WorkerChannel(std::move(socket));
+    // The lease that was to be told of ended with the connection.
+    if (!unplaced_.is_null() && request.value("op", std::string()) == "placed" &&
+        !AskOnce(unplaced_, std::array{unplaced_image_.get()})) {
+      continue;
+    }
+    answer = AskOnce(request, fds);
   }
   if (!answer) {
     throw Error(ErrorKind::kNoReply, "the node's firnd does not answer",
@@ -64,14 +89,19 @@ WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int>
 }
 
 AttachedView NodeClient::Attach(const AttachRequest& request) {
-  WorkerChannel::Message answer = Ask({{"op", "attach"},
-                                       {"path", request.path},
-                                       {"foreign", request.foreign},
-                                       {"prefetch", request.prefetch},
-                                       {"view", request.with_view},
-                                       {"lease", ToString(request.lease)},
-                                       {"name", request.name}},
-                                      std::array{request.image});
+  json asked = {{"op", "attach"},
+                {"path", request.path},
+                {"foreign", request.foreign},
+                {"prefetch", request.prefetch},
+                {"view", request.with_view},
+                {"lease", ToString(request.lease)},
+                {"name", request.name}};
+  WorkerChannel::Message answer = Ask(asked, std::array{request.image});
+  if (request.lease == LeaseKind::kMount) {
+    unplaced_ = std::move(asked);
+    unplaced_["view"] = false;
+    unplaced_image_ = FileDescriptor(fcntl(request.image, F_DUPFD_CLOEXEC, 0));
+  }
   AttachedView attached;
   attached.slot = answer.body.value("slot", uint32_t{0});
   attached.id = answer.body.value("id", std::string());
@@ -89,7 +119,11 @@ AttachedView NodeClient::Attach(const AttachRequest& request) {
   return attached;
 }
 
-void NodeClient::TellPlaced(uint64_t mount_id) { Ask({{"op", "placed"}, {"mount_id", mount_id}}); }
+void NodeClient::TellPlaced(uint64_t mount_id) {
+  Ask({{"op", "placed"}, {"mount_id", mount_id}});
+  unplaced_ = json();
+  unplaced_image_.Close();
+}
 
 uint64_t NodeClient::Detach(const std::string& lease) {
   return Ask({{"op", "detach"}, {"lease", lease}}).body.value("ended", uint64_t{0});
@@ -104,8 +138,10 @@ json NodeClient::Status() {
               "Check that firn and firnd are of the same version ('firnd --version').");
 }
 
-uint64_t NodeClient::Upgrade() {
-  return Ask({{"op", "upgrade"}}).body.value("workers", uint64_t{0});
+UpgradedNode NodeClient::Upgrade() {
+  const json answer = Ask({{"op", "upgrade"}}).body;
+  return {.workers = answer.value("workers", uint64_t{0}),
+          .version = answer.value("version", std::string())};
 }
 
 }  // namespace firn

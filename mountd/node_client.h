@@ -31,7 +31,13 @@ struct AttachedView {
   pid_t pid = 0;  // of firnd
 };
 
-// A connection to the node's firnd. To be used by one thread.
+struct UpgradedNode {
+  uint64_t workers = 0;  // that were replaced
+  std::string version;   // of the firnd that goes on
+};
+
+// A connection to the node's firnd. Where it breaks, as firnd is being restarted, it is made again
+// for some seconds, and the request repeated. To be used by one thread.
 class NodeClient {
  public:
   // Absent where no firnd serves the node.
@@ -47,15 +53,21 @@ class NodeClient {
   // Returns how many leases ended.
   uint64_t Detach(const std::string& lease);
   nlohmann::json Status();
-  // Returns how many workers were replaced.
-  uint64_t Upgrade();
+  UpgradedNode Upgrade();
 
  private:
   explicit NodeClient(FileDescriptor socket) : channel_(std::move(socket)) {}
 
   WorkerChannel::Message Ask(const nlohmann::json& request, std::span<const int> fds = {});
+  // Nothing where the connection broke before an answer, or none came in time.
+  std::optional<WorkerChannel::Message> AskOnce(const nlohmann::json& request,
+                                                std::span<const int> fds);
 
   WorkerChannel channel_;
+  bool is_broken_ = false;
+  // Of the attach before, for a firnd that was restarted between it and its TellPlaced().
+  nlohmann::json unplaced_;
+  FileDescriptor unplaced_image_;
 };
 
 }  // namespace firn

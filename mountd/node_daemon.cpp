@@ -16,9 +16,7 @@
 #include "firn_version.h"
 #include "mountd/carried_error.h"
 #include "mountd/fuse_mount.h"
-#include "mountd/init_process.h"
 #include "mountd/json_line.h"
-#include "mountd/leased_mounts.h"
 #include "mountd/log.h"
 #include "mountd/subprocess.h"
 #include "mountd/text_file.h"
@@ -56,6 +54,11 @@ FileDescriptor OpenPeer(int socket, pid_t pid) {
   static_cast<void>(socket);
 #endif
   return OpenProcess(pid);
+}
+
+bool HasProcessEnded(const FileDescriptor& process) {
+  pollfd entry{process.get(), POLLIN, 0};
+  return poll(&entry, 1, 0) == 1;
 }
 
 // The image is read through this very descriptor, and never opened again.
@@ -105,24 +108,32 @@ json StatusOfLease(const Lease& lease) {
 
 }  // namespace
 
-NodeDaemon::NodeDaemon(const NodeOptions& options)
+NodeDaemon::NodeDaemon(const NodeOptions& options, Inheritance inheritance)
     : options_(options),
+      store_(inheritance),
+      socket_(inheritance.Take(kLockName), inheritance.Take(kListenerName)),
       leases_(options.limits.leases_per_user),
       mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)),
-      metrics_(ServeMetrics()) {}
+      metrics_(ServeMetrics()) {
+  if (InUserNamespace()) {
+    user_namespace_ = OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem);
+    mount_namespace_ = OpenFile("/proc/self/ns/mnt", O_RDONLY, ErrorKind::kSystem);
+  }
+  Restore(inheritance);
+}
 
 NodeDaemon::~NodeDaemon() = default;
 
 void NodeDaemon::Run(const SignalSource& signals) {
   std::vector<pollfd> set;
   for (;;) {
-    const bool accepts = accept_at_ <= Clock::now();
+    const bool accepts = !leaving_ && accept_at_ <= Clock::now();
     set = {{signals.fd(), POLLIN, 0},
            {accepts ? socket_.fd() : -1, POLLIN, 0},
            {mount_table_.get(), POLLPRI, 0}};
     for (const ClientPointer& client : clients_) {
       // Who waits for an answer is not read from, so must not wake anybody either.
-      set.push_back({client->is_waiting ? -1 : client->channel.fd(), POLLIN, 0});
+      set.push_back({MayAsk(*client) ? client->channel.fd() : -1, POLLIN, 0});
     }
     leases_.AppendPollSet(set);
     if (metrics_) metrics_->AppendPollSet(set);
@@ -131,10 +142,7 @@ void NodeDaemon::Run(const SignalSource& signals) {
       throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
     }
     const Clock::time_point now = Clock::now();
-    if (const int number = signals.Take()) {
-      TakeLeave(number);
-      return;
-    }
+    if (const int number = signals.Take(); number != 0 && !TakeSignal(number, now)) return;
     for (const auto& [domain, pool] : pools_) pool->Handle(now);
     EndLeases(now, set);
     for (const ClientPointer& client : std::list(clients_)) HandleClient(client, now);
@@ -143,21 +151,19 @@ void NodeDaemon::Run(const SignalSource& signals) {
     DetachUnused(now);
     EndIdlePools(now);
     if (metrics_) metrics_->Handle(set, now);
-    if (IsIdle(now)) return;
+    KeepEstate();
+    SendAnswers();
+    if (leaving_ && Leave(now)) return;
+    if (IsIdle(now)) {
+      store_.Forget();
+      return;
+    }
     watchdog_.Beat(now);
   }
 }
 
-void NodeDaemon::TakeLeave(int number) const {
-  if (IsUnderOwnInit()) {
-    LogInfo("{}: ending, and with the container whoever has an image", strsignal(number));
-    UnmountLeased(leases_.leases());
-  } else {
-    LogInfo("{}: ending; workers serve those who have an image", strsignal(number));
-  }
-}
-
 int NodeDaemon::PollTimeout(Clock::time_point now) const {
+  if (!answers_.empty()) return 0;
   int timeout = static_cast<int>(kLongestSleep.count());
   for (const auto& [domain, pool] : pools_) timeout = std::min(timeout, pool->PollTimeout(now));
   return timeout;
@@ -182,29 +188,33 @@ void NodeDaemon::Accept(Clock::time_point now) {
       accept_at_ = now + kAcceptPause;
       return;
     }
-    ucred peer{};
-    socklen_t length = sizeof peer;
-    if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) continue;
-    ++counts_.connections;
-    if (!socket_.is_system() && peer.uid != geteuid() && peer.uid != 0) continue;
-    const auto client = std::make_shared<Client>(Client{.channel = WorkerChannel(std::move(fd)),
-                                                        .peer = peer,
-                                                        .process = {},
-                                                        .deadline = now + kRequestTimeout});
-    try {
-      CheckClientLimit(peer.uid);
-    } catch (const Error& error) {
-      ++counts_.refused;
-      Refuse(client->channel, error);
-      continue;
-    }
-    client->process = OpenPeer(client->channel.fd(), peer.pid);
-    clients_.push_back(client);
+    AddClient(std::move(fd), now);
   }
 }
 
+void NodeDaemon::AddClient(FileDescriptor fd, Clock::time_point now) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return;
+  ++counts_.connections;
+  if (!socket_.is_system() && peer.uid != geteuid() && peer.uid != 0) return;
+  const auto client = std::make_shared<Client>(Client{.channel = WorkerChannel(std::move(fd)),
+                                                      .peer = peer,
+                                                      .process = {},
+                                                      .deadline = now + kRequestTimeout});
+  try {
+    CheckClientLimit(peer.uid);
+  } catch (const Error& error) {
+    ++counts_.refused;
+    Refuse(client->channel, error);
+    return;
+  }
+  client->process = OpenPeer(client->channel.fd(), peer.pid);
+  clients_.push_back(client);
+}
+
 void NodeDaemon::HandleClient(const ClientPointer& client, Clock::time_point now) {
-  while (!client->is_waiting && !client->gone) {
+  while (MayAsk(*client) && !client->gone) {
     std::optional<WorkerChannel::Message> message = client->channel.Receive();
     if (!message) break;
     client->deadline = now + kRequestTimeout;
@@ -218,11 +228,11 @@ void NodeDaemon::HandleClient(const ClientPointer& client, Clock::time_point now
 
 void NodeDaemon::Answer(const ClientPointer& client, WorkerChannel::Message& message) {
   try {
-    if (const std::optional<json> answer = Do(client, message)) client->channel.Send(*answer);
+    if (std::optional<json> answer = Do(client, message)) Finish(client, std::move(*answer));
   } catch (const Error& error) {
-    client->channel.Send(Failure(error));
+    Finish(client, Failure(error));
   } catch (const std::exception& error) {
-    client->channel.Send(Failure(Error(ErrorKind::kUsage, error.what())));
+    Finish(client, Failure(Error(ErrorKind::kUsage, error.what())));
   }
 }
 
@@ -250,32 +260,35 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
   }
   if (op == "status") {
     // Too long for a message where there are many leases.
-    const FileDescriptor file = MakeTextFile(JsonLine(Status(client->peer.uid)));
-    client->channel.Send({{"ok", true}}, std::array{file.get()});
+    std::vector<FileDescriptor> fds;
+    fds.push_back(MakeTextFile(JsonLine(Status(client->peer.uid))));
+    Finish(client, {{"ok", true}}, std::move(fds));
     return std::nullopt;
   }
   if (op == "upgrade") {
-    if (client->peer.uid != 0 && client->peer.uid != geteuid()) {
-      throw Error(ErrorKind::kUsage, "only root may upgrade this firnd");
-    }
-    for (const auto& [domain, pool] : pools_) pool->Upgrade();
-    return json{{"ok", true}, {"workers", pools_.size()}};
+    Upgrade(client);
+    return std::nullopt;
   }
   throw Error(ErrorKind::kUsage,
               "expected attach, placed, detach, status or upgrade, found '" + op + "'",
               "Check that firn and firnd are of the same version ('firnd --version').");
 }
 
+PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
+  return {.domain = domain,
+          .directory = socket_.directory(),
+          .threads = options_.threads,
+          .cache_bytes = options_.cache_bytes,
+          .max_background = options_.max_background,
+          .selinux_context = options_.selinux_context,
+          .replacing = [this] { KeepEstate(); }};
+}
+
 Pool& NodeDaemon::PoolOf(uid_t domain) {
   std::unique_ptr<Pool>& pool = pools_[domain];
   if (pool == nullptr) {
     try {
-      pool = std::make_unique<Pool>(PoolSettings{.domain = domain,
-                                                 .directory = socket_.directory(),
-                                                 .threads = options_.threads,
-                                                 .cache_bytes = options_.cache_bytes,
-                                                 .max_background = options_.max_background,
-                                                 .selinux_context = options_.selinux_context});
+      pool = std::make_unique<Pool>(SettingsOf(domain));
     } catch (const Error&) {
       pools_.erase(domain);
       throw;
@@ -325,7 +338,8 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
   try {
     if (lease.kind == LeaseKind::kProcess) {
       lease.process = FileDescriptor(fcntl(client->process.get(), F_DUPFD_CLOEXEC, 0));
-      if (!lease.process.valid()) {
+      lease.started = IdentityOf(lease.pid).started;
+      if (!lease.process.valid() || HasProcessEnded(lease.process)) {
         throw Error(ErrorKind::kSystem, "the process that asked for the image has ended");
       }
     }
@@ -348,23 +362,25 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
       FinishWithError(client, error);
       return;
     }
-    std::vector<int> fds = {view.get()};
-    FileDescriptor user_namespace;
+    std::vector<FileDescriptor> fds;
+    fds.push_back(std::move(view));
     if (InUserNamespace()) {
-      user_namespace = OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem);
-      fds.push_back(user_namespace.get());
+      fds.push_back(OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem));
     }
     ++counts_.attached;
-    Finish(client, answer, fds);
+    Finish(client, answer, std::move(fds));
   });
 }
 
-void NodeDaemon::Finish(const ClientPointer& client, const json& answer,
-                        const std::vector<int>& fds) {
+void NodeDaemon::Finish(const ClientPointer& client, json answer, std::vector<FileDescriptor> fds) {
   client->is_waiting = false;
   client->awaited.reset();
   client->deadline = Clock::now() + kRequestTimeout;
-  if (!client->channel.Send(answer, fds)) client->gone = true;
+  answers_.push_back({client, std::move(answer), std::move(fds)});
+}
+
+bool NodeDaemon::MayAsk(const Client& client) const {
+  return !client.is_waiting && (!leaving_ || client.unplaced);
 }
 
 void NodeDaemon::FinishWithError(const ClientPointer& client, const std::exception_ptr& error) {

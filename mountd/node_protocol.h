@@ -16,7 +16,11 @@
 //   {"op": "placed", "mount_id": N}      the view just given has been mounted
 //   {"op": "detach", "lease": S}         ends the leases of that name
 //   {"op": "status"}                     answered with a file: what the caller may see, as JSON
-//   {"op": "upgrade"}                    workers are replaced by the program as it is on disk
+//   {"op": "upgrade"}                    workers and keeper are replaced by the program as it is on
+//       disk, which answers with "workers", how many, and "version", its own
+//
+// A connection that breaks before an answer is one of a firnd that is being restarted: the client
+// makes another one and asks again.
 namespace firn {
 
 inline constexpr char kNodeSocket[] = "firnd.sock";

@@ -60,13 +60,20 @@ FileDescriptor ConnectAs(const std::string& path, uid_t owner) {
 
 }  // namespace
 
-NodeSocket::NodeSocket()
+NodeSocket::NodeSocket(FileDescriptor lock, FileDescriptor listener)
     : directory_(RuntimeDirectory::MakeOwn()),
       is_system_(IsSystem()),
       path_(directory_.path() + "/" + kNodeSocket),
-      lock_(TakeLock(directory_)),
-      listener_(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+      lock_(lock.valid() && IsStillThere(directory_, lock) ? std::move(lock)
+                                                           : TakeLock(directory_)),
+      listener_(std::move(listener)) {
   if (is_system_) fchmod(directory_.fd(), 0711);
+  if (listener_.valid() && faccessat(directory_.fd(), kNodeSocket, F_OK, 0) == 0) return;
+  Listen();
+}
+
+void NodeSocket::Listen() {
+  listener_ = FileDescriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   unlinkat(directory_.fd(), kNodeSocket, 0);  // of one that crashed, as the lock is ours
   const sockaddr_un address = SocketAddress(directory_.ShortPathOf(kNodeSocket));
   const mode_t mask = umask(is_system_ ? 0 : 077);
@@ -83,6 +90,7 @@ NodeSocket::NodeSocket()
 }
 
 NodeSocket::~NodeSocket() {
+  if (is_left_) return;
   unlinkat(directory_.fd(), kNodeSocket, 0);
   unlinkat(directory_.fd(), kNodeLock, 0);
   if (is_system_) fchmod(directory_.fd(), 0700);

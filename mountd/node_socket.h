@@ -16,24 +16,34 @@ class NodeSocket {
  public:
   // In the caller's runtime directory; root's lets every user connect. Throws kSystem, also where
   // another firnd has the lock.
-  NodeSocket();
-  // Removes the socket.
+  NodeSocket() : NodeSocket(FileDescriptor(), FileDescriptor()) {}
+  // The same, with what a firnd before this one had: its lock, and its socket, where clients may
+  // wait already. An invalid one is made anew.
+  NodeSocket(FileDescriptor lock, FileDescriptor listener);
+  // Removes the socket, but where it was left.
   ~NodeSocket();
   NodeSocket(const NodeSocket&) = delete;
   NodeSocket& operator=(const NodeSocket&) = delete;
 
+  // The next firnd has it.
+  void Leave() { is_left_ = true; }
+
   int fd() const { return listener_.get(); }
+  int lock_fd() const { return lock_.get(); }
   const std::string& path() const { return path_; }
   const std::string& directory() const { return directory_.path(); }
   // Is it root's, for every user?
   bool is_system() const { return is_system_; }
 
  private:
+  void Listen();
+
   RuntimeDirectory directory_;
   const bool is_system_;
   std::string path_;
   FileDescriptor lock_;
   FileDescriptor listener_;
+  bool is_left_ = false;
 };
 
 // Connects to the firnd of the node: root's where there is one, else the caller's own. An invalid

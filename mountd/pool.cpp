@@ -59,7 +59,8 @@ Pool::Pool(PoolSettings settings)
       worker_({.threads = settings_.threads,
                .cache_bytes = settings_.cache_bytes,
                .max_background = settings_.max_background,
-               .record = {}},
+               .record = {},
+               .replacing = settings_.replacing},
               prefetch_.shared_state()),
       views_(settings_.directory) {
   worker_.Start();
@@ -162,14 +163,18 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
     StartNextPrefetch();
   }
   if (!share.is_proof_asked && !share.facts.foreign && IsOwnersAlone(share.image)) {
-    share.is_proof_asked = true;
-    worker_.Prove(share.slot, [this, number](bool is_right) {
-      if (const auto proved = shares_.find(number); proved != shares_.end()) {
-        proved->second.proved = is_right;
-      }
-    });
+    AskForProof(share);
   }
   for (const Share::Waiter& waiter : std::exchange(share.waiting, {})) waiter(&share, nullptr);
+}
+
+void Pool::AskForProof(Share& share) {
+  share.is_proof_asked = true;
+  worker_.Prove(share.slot, [this, number = share.number](bool is_right) {
+    if (const auto proved = shares_.find(number); proved != shares_.end()) {
+      proved->second.proved = is_right;
+    }
+  });
 }
 
 void Pool::Fail(ShareNumber number, std::exception_ptr error) {

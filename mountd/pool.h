@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "mountd/inheritance.h"
 #include "mountd/lease_table.h"
 #include "mountd/prefetch.h"
 #include "mountd/prefetch_status.h"
@@ -30,7 +31,8 @@ struct PoolSettings {
   unsigned threads = 2;
   size_t cache_bytes = 0;
   unsigned max_background = kDefaultMaxBackground;
-  std::string selinux_context;  // of mounts; may be empty
+  std::string selinux_context;        // of mounts; may be empty
+  std::function<void()> replacing{};  // as of WorkerSettings
 };
 
 // An image file that a client showed.
@@ -83,6 +85,10 @@ class Pool {
 
   // Mounts and has it served. Throws kSystem or kNoReply.
   explicit Pool(PoolSettings settings);
+  // One that another keeper has left, in `state`, as Save() gave it; its worker serves still, and
+  // TakeOver() is to be called. What holds for a mounted file system is as it was, not as in
+  // `settings`. Throws kSystem, kInternal or nlohmann::json::exception; then nothing was changed.
+  Pool(PoolSettings settings, const nlohmann::json& state, Inheritance& inheritance);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -96,6 +102,14 @@ class Pool {
   // is the same share.
   void Detach(ShareNumber number);
   void Upgrade() { worker_.Upgrade(); }
+
+  // For the next keeper: the state, and the descriptors that go with it.
+  nlohmann::json Save(std::map<std::string, int>& descriptors);
+  // Puts a worker in the place of the one that was left, and goes on with what was under way.
+  void TakeOver();
+  // Has no pusher while it lasts: for a process that is about to exec.
+  void PausePrefetch();
+  void ResumePrefetch();
 
   void AppendPollSet(std::vector<pollfd>& set) const;
   int PollTimeout(Clock::time_point now) const { return worker_.PollTimeout(now); }
@@ -120,12 +134,16 @@ class Pool {
   void StartNextPrefetch();
   // A line that users bring about at will.
   void LogOfUser(const std::string& message);
+  void AskForProof(Share& share);
+  void RestoreShare(const nlohmann::json& state, Inheritance& inheritance);
+  void GoOnWith(Share& share);
 
-  const PoolSettings settings_;
+  PoolSettings settings_;
   Prefetch prefetch_;
   std::deque<ShareNumber> to_prefetch_;
   std::optional<ShareNumber> prefetching_;
   std::map<ShareNumber, PrefetchStatus> prefetched_;
+  ProcessIdentity former_pusher_;  // of the keeper before
   SupervisedWorker worker_;
   std::map<ShareNumber, Share> shares_;
   uint32_t last_slot_ = 0;

@@ -44,6 +44,9 @@ class Prefetch {
   // Kills the pusher, whose hold on the mount ends with it.
   void Stop();
 
+  // -1 where there is no pusher.
+  pid_t pid() const { return pid_; }
+
   // For the worker, which counts there the requests of others. Lives as long as the object.
   SharedPrefetchState& shared_state() { return state_; }
   PrefetchState& state() { return *state_; }

@@ -63,8 +63,8 @@ constexpr int kAllowed[] = {
     // threads and signals
     SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(exit),
     SCMP_SYS(exit_group), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sigaltstack), SCMP_SYS(tgkill), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(setpriority),
-    SCMP_SYS(restart_syscall), SCMP_SYS(membarrier),
+    SCMP_SYS(sigaltstack), SCMP_SYS(tgkill), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(setpriority), SCMP_SYS(restart_syscall), SCMP_SYS(membarrier),
     // clocks and numbers
     SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
     SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getrandom)};
@@ -84,6 +84,27 @@ void DropPrivileges() {
   RequirePrivilegeCall(syscall(SYS_capset, &header, none.data()) == 0, "cannot drop capabilities");
   RequirePrivilegeCall(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
                        "cannot give up new privileges");
+}
+
+CapabilitiesOverExec::CapabilitiesOverExec() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (geteuid() == 0 || syscall(SYS_capget, &header, sets.data()) != 0) return;
+  for (__user_cap_data_struct& set : sets) set.inheritable = set.permitted;
+  if (syscall(SYS_capset, &header, sets.data()) != 0) return;
+  for (unsigned capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    if ((sets[CAP_TO_INDEX(capability)].permitted & CAP_TO_MASK(capability)) == 0) continue;
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+  }
+}
+
+void CapabilitiesOverExec::ForgetExec() {
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (geteuid() == 0 || syscall(SYS_capget, &header, sets.data()) != 0) return;
+  for (__user_cap_data_struct& set : sets) set.inheritable = 0;
+  syscall(SYS_capset, &header, sets.data());
 }
 
 void ConfineToServing() {

@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "mountd/carried_error.h"
 #include "mountd/heartbeat.h"
+#include "mountd/keeper_exec.h"
 #include "mountd/log.h"
 #include "mountd/subprocess.h"
 
@@ -35,15 +35,6 @@ constexpr seconds kCrashWindow{30};
 constexpr milliseconds kFirstPause{100};
 constexpr milliseconds kLongestPause{5000};
 constexpr milliseconds kDrainTimeout{5000};
-
-// Of the program that runs; when it was replaced, of what is there now.
-std::string ProgramOnDisk() {
-  std::error_code ignored;
-  std::string path = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
-  constexpr std::string_view kDeleted = " (deleted)";
-  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
-  return path;
-}
 
 std::string DescribeExit(int exit_code) {
   if (exit_code < 128) return "exit code " + std::to_string(exit_code);
@@ -105,7 +96,7 @@ SupervisedWorker::Process SupervisedWorker::Spawn(const std::string& program) co
     WaitForExit(pid);
     throw SystemError(ErrorKind::kSystem, errno, "cannot watch firnd's worker");
   }
-  return {pid, std::move(pidfd), WorkerChannel(std::move(ours))};
+  return {pid, std::move(pidfd), WorkerChannel(std::move(ours)), IdentityOf(pid)};
 }
 
 void SupervisedWorker::SendStart(Process& process) {
@@ -267,8 +258,15 @@ void SupervisedWorker::Upgrade() {
   LogInfo("worker {} takes over from {}, running {}", next.pid, pid(), program);
   current_ = std::move(next);
   restart_at_.reset();
-  SendServe(*current_, /*careful=*/false);
+  careful_ = false;
+  BeginServing();
+}
+
+void SupervisedWorker::BeginServing() {
+  if (settings_.replacing) settings_.replacing();
+  SendServe(*current_, careful_);
   silent_checks_ = 0;
+  next_check_ = Clock::now() + kCheckInterval;
 }
 
 void SupervisedWorker::AppendPollSet(std::vector<pollfd>& set) const {
@@ -372,9 +370,7 @@ void SupervisedWorker::HandleDeath(int exit_code, Clock::time_point now) {
     return;
   }
   careful_ = exit_code != 128 + SIGKILL;
-  for (RequestState& request : memory_->state().states) {
-    if (request.being_tried.exchange(0) != 0 && careful_) request.crashes.fetch_add(1);
-  }
+  NoteCrash();
   prefetch_->waiting.store(0);
   if (careful_) crashes_.push_back(now);
   while (!crashes_.empty() && now - crashes_.front() > kCrashWindow) crashes_.pop_front();
@@ -386,6 +382,12 @@ void SupervisedWorker::HandleDeath(int exit_code, Clock::time_point now) {
   LogError("worker {} died by {}: starting another in {} ms; its users wait", dead,
            DescribeExit(exit_code), pause.count());
   restart_at_ = now + pause;
+}
+
+void SupervisedWorker::NoteCrash() {
+  for (RequestState& request : memory_->state().states) {
+    if (request.being_tried.exchange(0) != 0 && careful_) request.crashes.fetch_add(1);
+  }
 }
 
 void SupervisedWorker::Restart(Clock::time_point now) {
@@ -400,9 +402,8 @@ void SupervisedWorker::Restart(Clock::time_point now) {
   ++restarts_;
   SendStart(*current_);
   SendImages(*current_);
-  SendServe(*current_, careful_);
-  silent_checks_ = 0;
-  next_check_ = now + kCheckInterval;
+  EndFormer();
+  BeginServing();
 }
 
 }  // namespace firn

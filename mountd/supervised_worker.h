@@ -14,6 +14,7 @@
 
 #include "mountd/fuse_mount.h"
 #include "mountd/prefetch_state.h"
+#include "mountd/process_identity.h"
 #include "mountd/session_memory.h"
 #include "mountd/tree.h"
 #include "mountd/worker_channel.h"
@@ -26,6 +27,8 @@ struct WorkerSettings {
   size_t cache_bytes = 0;
   unsigned max_background = kDefaultMaxBackground;  // the same for each worker: FUSE_INIT says it
   FileDescriptor record;  // where to write the profile at the end; invalid: nothing is recorded
+  // Called when another worker is about to serve in the place of one before: process() is that one.
+  std::function<void()> replacing{};
 };
 
 // An image that a worker is to serve.
@@ -56,6 +59,9 @@ class SupervisedWorker {
 
   // `prefetch` outlives it.
   SupervisedWorker(WorkerSettings settings, SharedPrefetchState& prefetch);
+  // Of a session that another keeper has left. `former` is its worker, which may serve still.
+  SupervisedWorker(WorkerSettings settings, SharedPrefetchState& prefetch, FileDescriptor memory,
+                   FileDescriptor fuse, RootLayout layout, ProcessIdentity former);
   // Ends the worker after the requests at hand, or kills it.
   ~SupervisedWorker();
   SupervisedWorker(const SupervisedWorker&) = delete;
@@ -68,6 +74,15 @@ class SupervisedWorker {
   // Has it serve; returns when the kernel's first request is answered. Throws as Start() does. Once
   // more for another mount, where the first is gone.
   void Serve(FileDescriptor fuse, RootLayout layout);
+
+  // Of a session that was left: an image that the worker before had. Call TakeOver() then.
+  void Restore(WorkerImage image);
+  // Killed ones that this very process, before it exec'd, had not seen to end.
+  void RestoreAbandoned(std::vector<pid_t> abandoned) { abandoned_ = std::move(abandoned); }
+  // Puts a worker in the place of the one that was left, as Upgrade() does, but for images that
+  // cannot be opened any more: they are logged, and the rest is served. Where no worker can be
+  // started it is tried again, and the one that was left goes on meanwhile.
+  void TakeOver();
 
   // Have it do something while it serves; Handle() calls back, once, `failed` where it is given.
   void Attach(WorkerImage image, std::function<void(const ImageFacts&)> attached,
@@ -96,11 +111,18 @@ class SupervisedWorker {
   pid_t pid() const { return current_ ? current_->pid : -1; }
   uint64_t restarts() const { return restarts_; }
 
+  // For the next keeper: who serves, what is shared with it, and killed ones that have not ended.
+  ProcessIdentity process() const { return current_ ? current_->identity : former_; }
+  const std::vector<pid_t>& abandoned() const { return abandoned_; }
+  int memory_fd() const { return memory_->fd(); }
+  int fuse_fd() const { return fuse_.get(); }
+
  private:
   struct Process {
     pid_t pid;
     FileDescriptor pidfd;
     WorkerChannel channel;
+    ProcessIdentity identity{};
     std::deque<std::optional<SlotNumber>> due{};  // answers to come: of an image, or another
   };
   struct Served {
@@ -131,6 +153,10 @@ class SupervisedWorker {
   void TakeMessages(Clock::time_point now);
   void CheckHeartbeat(Clock::time_point now);
   void HandleDeath(int exit_code, Clock::time_point now);
+  // What is known of requests where a worker died of itself.
+  void NoteCrash();
+  void EndFormer();
+  void BeginServing();
   void Abandon(Clock::time_point now);
   void ReapAbandoned();
 
@@ -141,6 +167,7 @@ class SupervisedWorker {
   RootLayout layout_ = RootLayout::kImageIsRoot;
   std::map<SlotNumber, Served> images_;
   std::optional<Process> current_;
+  ProcessIdentity former_;        // where another keeper left one that was not replaced yet
   std::vector<pid_t> abandoned_;  // killed, and not dead yet
   bool ended_ = false;
   bool is_left_ = false;

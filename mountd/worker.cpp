@@ -160,6 +160,11 @@ class Worker {
 
   json Detach(WorkerChannel::Message& message) {
     const SlotNumber slot{message.body.at("slot").get<uint32_t>()};
+    // One that an earlier worker had and that cannot be opened any more is gone already.
+    if (!images_.contains(slot)) {
+      channel_.Send({{"released", ToInt(slot)}});
+      return {{"ok", true}};
+    }
     tree_->Detach(slot);
     session_->InvalidateRootEntry(SlotName(slot));
     detached_.insert(slot);
@@ -179,7 +184,10 @@ class Worker {
   json Prove(WorkerChannel::Message& message) {
     const SlotNumber slot{message.body.at("slot").get<uint32_t>()};
     const auto found = images_.find(slot);
-    if (found == images_.end()) throw Error(ErrorKind::kInternal, "expected an attached image");
+    if (found == images_.end()) {  // as in Detach()
+      channel_.Send({{"proved", ToInt(slot)}, {"ok", false}});
+      return {{"ok", true}};
+    }
     prover_.Add(found->second, [this, slot](bool is_right) {
       channel_.Send({{"proved", ToInt(slot)}, {"ok", is_right}});
     });

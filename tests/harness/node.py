@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -49,6 +50,31 @@ def own_run_directory(root_user):
                    check=True)
     yield
     os.close(held)
+
+
+@pytest.fixture(scope="module")
+def trees(scratch):
+    """Two trees of the same names, of whose bytes four fifths are equal."""
+    source = random.Random(3)
+    roots = [scratch / "tree-a", scratch / "tree-b"]
+    for root in roots:
+        root.mkdir()
+    for number in range(20):
+        contents = source.randbytes(100_000)
+        for root in roots:
+            if number % 5 == 0:
+                contents = source.randbytes(100_000)
+            (root / f"file-{number}").write_bytes(contents)
+    return roots
+
+
+@pytest.fixture(scope="module")
+def images(firn, scratch, trees):
+    built = [firn.build(tree, scratch / f"{tree.name}.firn", "--prefix", f"/opt/{tree.name}")
+             for tree in trees]
+    for image in built:
+        image.chmod(0o644)
+    return built
 
 
 class Node:
@@ -130,3 +156,7 @@ def ask_status():
         with open(fds[0], "rb") as file:
             file.seek(0)
             return json.load(file)
+
+
+def descriptors_of(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
