@@ -44,6 +44,11 @@ void Refuse(const WorkerChannel& channel, const Error& error) {
   channel.Send(Failure(error));
 }
 
+std::string ProofsPath() {
+  const std::string directory = StateDirectory();
+  return directory.empty() ? directory : directory + "/proofs.json";
+}
+
 // The client's process, for a lease; invalid where it is gone.
 FileDescriptor OpenPeer(int socket, pid_t pid) {
 #ifdef SO_PEERPIDFD
@@ -114,6 +119,7 @@ NodeDaemon::NodeDaemon(const NodeOptions& options, Inheritance inheritance)
       socket_(inheritance.Take(kLockName), inheritance.Take(kListenerName)),
       leases_(options.limits.leases_per_user),
       mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)),
+      proofs_(ProofsPath()),
       metrics_(ServeMetrics()) {
   if (InUserNamespace()) {
     user_namespace_ = OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem);
@@ -281,7 +287,8 @@ PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
           .cache_bytes = options_.cache_bytes,
           .max_background = options_.max_background,
           .selinux_context = options_.selinux_context,
-          .replacing = [this] { KeepEstate(); }};
+          .replacing = [this] { KeepEstate(); },
+          .proofs = &proofs_};
 }
 
 Pool& NodeDaemon::PoolOf(uid_t domain) {

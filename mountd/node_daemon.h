@@ -153,6 +153,7 @@ class NodeDaemon {
   std::optional<Leaving> leaving_;
   LeaseTable leases_;
   FileDescriptor mount_table_;  // polled for changes
+  ProofStore proofs_;           // outlives the pools
   std::map<uid_t, std::unique_ptr<Pool>> pools_;
   uint64_t last_share_ = 0;
   std::map<ShareNumber, Clock::time_point> unused_since_;

@@ -170,9 +170,18 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
 
 void Pool::AskForProof(Share& share) {
   share.is_proof_asked = true;
+  if (settings_.proofs != nullptr && settings_.proofs->Has(share.facts.id, share.image.status)) {
+    share.proved = true;
+    worker_.Believe(share.slot);
+    return;
+  }
   worker_.Prove(share.slot, [this, number = share.number](bool is_right) {
-    if (const auto proved = shares_.find(number); proved != shares_.end()) {
-      proved->second.proved = is_right;
+    const auto found = shares_.find(number);
+    if (found == shares_.end()) return;
+    found->second.proved = is_right;
+    // As the file was when it was shown: one that was changed since is another one.
+    if (is_right && settings_.proofs != nullptr) {
+      settings_.proofs->Add(found->second.facts.id, found->second.image.status);
     }
   });
 }

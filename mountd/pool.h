@@ -19,6 +19,7 @@
 #include "mountd/lease_table.h"
 #include "mountd/prefetch.h"
 #include "mountd/prefetch_status.h"
+#include "mountd/proof_store.h"
 #include "mountd/rate_limiter.h"
 #include "mountd/supervised_worker.h"
 #include "mountd/view_maker.h"
@@ -33,6 +34,7 @@ struct PoolSettings {
   unsigned max_background = kDefaultMaxBackground;
   std::string selinux_context;        // of mounts; may be empty
   std::function<void()> replacing{};  // as of WorkerSettings
+  ProofStore* proofs = nullptr;       // outlives the pool
 };
 
 // An image file that a client showed.
@@ -134,6 +136,7 @@ class Pool {
   void StartNextPrefetch();
   // A line that users bring about at will.
   void LogOfUser(const std::string& message);
+  // Sees to it that the image takes part in the sharing of pages once it is known to be right.
   void AskForProof(Share& share);
   void RestoreShare(const nlohmann::json& state, Inheritance& inheritance);
   void GoOnWith(Share& share);

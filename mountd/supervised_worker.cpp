@@ -234,6 +234,11 @@ void SupervisedWorker::Prove(SlotNumber slot, std::function<void(bool is_right)>
   if (current_) SendSlot(*current_, "prove", slot);
 }
 
+void SupervisedWorker::Believe(SlotNumber slot) {
+  images_.at(slot).image.proved = true;
+  if (current_) SendSlot(*current_, "believe", slot);
+}
+
 void SupervisedWorker::Upgrade() {
   const std::string program = ProgramOnDisk();
   Process next = Spawn(program);

@@ -90,6 +90,8 @@ class SupervisedWorker {
   // `released` comes when the kernel has forgotten the image, which may be never.
   void Detach(SlotNumber slot, std::function<void()> released);
   void Prove(SlotNumber slot, std::function<void(bool is_right)> proved);
+  // The digests are known to be true, from a proof that was made before.
+  void Believe(SlotNumber slot);
 
   // The worker is to outlive this object: without a keeper it serves on until its session ends.
   void Leave() { is_left_ = true; }

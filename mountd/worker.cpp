@@ -96,6 +96,7 @@ class Worker {
     if (op == "serve" && memory_) return Serve(message);
     if (op == "detach" && session_) return Detach(message);
     if (op == "prove" && memory_) return Prove(message);
+    if (op == "believe" && memory_) return Believe(message);
     if (op == "drain") {
       session_.reset();
       drained_ = true;
@@ -179,6 +180,14 @@ class Worker {
       channel_.Send({{"released", ToInt(slot)}});
       return true;
     });
+  }
+
+  json Believe(WorkerChannel::Message& message) {
+    const SlotNumber slot{message.body.at("slot").get<uint32_t>()};
+    if (const auto found = images_.find(slot); found != images_.end()) {
+      found->second->SetDigestsProved(true);
+    }
+    return {{"ok", true}};
   }
 
   json Prove(WorkerChannel::Message& message) {

@@ -19,6 +19,8 @@ namespace firn {
 //       shows it no longer; when the kernel has forgotten it, {"released": N} follows
 //   {"op": "prove", "slot": N}
 //       compares all bytes with their digests, for hours if need be; {"proved": N, "ok": B} follows
+//   {"op": "believe", "slot": N}
+//       takes the digests for true: that was proved before
 //   {"op": "drain"}
 //       answered when no thread serves any more
 // Of itself the worker also sends {"log": LEVEL, "message": S, "fields": {…}}.

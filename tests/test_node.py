@@ -131,6 +131,38 @@ def test_equal_files_are_read_once(firn, node, images, trees, directory):
         subprocess.run(["umount", place], check=True)
 
 
+def test_a_proof_is_remembered_as_long_as_the_file_is_the_same(firn, firnd, images, directory,
+                                                               fuse):
+    image = directory / "proved.firn"
+    image.write_bytes(images[0].read_bytes())
+    image.chmod(0o644)
+
+    def attached():
+        """(is it proved at once, bytes read from images) of a firnd that has just started."""
+        with serving(firnd, firn, "--linger", "0", "--no-prefetch") as node:
+            attach(firn, image, "job")
+            (seen,) = node.images()
+            read = node.status()["pools"][0]["bytes_read"]
+            node.wait_until_proved()
+            return seen["shares_pages"], read
+
+    attached()
+    store = pathlib.Path("/var/lib/firn/proofs.json")
+    assert store.stat().st_mode & 0o777 == 0o600
+    proved, read = attached()
+    assert proved and read < image.stat().st_size / 2
+    os.utime(image)  # whoever wrote to it would have changed its times as well
+    before = store.read_text()
+    attached()
+    assert store.read_text() != before
+    # What somebody else may have written is not believed.
+    store.chmod(0o622)
+    firnd_process = Node(firnd, firn, "--linger", "0")
+    attach(firn, image, "job")
+    firnd_process.wait_until_proved()
+    assert "images are proved anew" in firnd_process.end() + firnd_process.first_line
+
+
 def test_images_of_different_owners_share_nothing(firn, node, images, directory):
     theirs = directory / "theirs.firn"
     theirs.write_bytes(images[0].read_bytes())

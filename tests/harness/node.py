@@ -48,6 +48,8 @@ def own_run_directory(root_user):
     held = hold("/run/firn")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "firn-tests", "/run/firn"],
                    check=True)
+    # What firnd remembers of images must not outlive the tests.
+    subprocess.run(["mount", "-t", "tmpfs", "firn-tests", "/var/lib"], check=True)
     yield
     os.close(held)
 
