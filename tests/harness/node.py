@@ -60,7 +60,7 @@ def trees(scratch):
     source = random.Random(3)
     roots = [scratch / "tree-a", scratch / "tree-b"]
     for root in roots:
-        root.mkdir()
+        root.mkdir(exist_ok=True)  # made by another file of tests, in the same way
     for number in range(20):
         contents = source.randbytes(100_000)
         for root in roots:
@@ -72,8 +72,8 @@ def trees(scratch):
 
 @pytest.fixture(scope="module")
 def images(firn, scratch, trees):
-    built = [firn.build(tree, scratch / f"{tree.name}.firn", "--prefix", f"/opt/{tree.name}")
-             for tree in trees]
+    built = [firn.build(tree, scratch / f"{tree.name}.firn", "--prefix", f"/opt/{tree.name}",
+                        "--force") for tree in trees]
     for image in built:
         image.chmod(0o644)
     return built
