@@ -120,11 +120,16 @@ class Pool {
   void StartNextPrefetch();
   // A line that users bring about at will.
   void LogOfUser(const std::string& message);
+  void EndStalledPrefetch(Clock::time_point now);
 
   const PoolSettings settings_;
   Prefetch prefetch_;
   std::deque<ShareNumber> to_prefetch_;
   std::optional<ShareNumber> prefetching_;
+  struct Progress {
+    uint64_t steps = 0;
+    Clock::time_point since{};  // when it was so much
+  } prefetch_progress_;
   std::map<ShareNumber, PrefetchStatus> prefetched_;
   SupervisedWorker worker_;
   std::map<ShareNumber, Share> shares_;
