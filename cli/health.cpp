@@ -54,10 +54,10 @@ Checked Skipped(std::string place, std::string image, std::string why) {
   return checked;
 }
 
-Checked Check(std::string place, const HealthTarget& target, const HealthOptions& options) {
+Checked Check(std::string place, HealthTarget target, const HealthOptions& options) {
   Checked checked{std::move(place), target.image, {}, {}};
-  checked.result = CheckHealth(target, std::chrono::milliseconds(options.timeout));
-  checked.state = checked.result.ok ? "ok" : "failed";
+  checked.result = CheckHealth(std::move(target), std::chrono::milliseconds(options.timeout));
+  checked.state = checked.result.ok ? "ok" : checked.result.skipped ? "skipped" : "failed";
   return checked;
 }
 
@@ -66,40 +66,29 @@ Checked CheckMount(const MountEntry& mounted, const HealthOptions& options) {
   target.image = mounted.FirnImage();
   target.foreign = true;  // or not: the mount does not say
   target.directory = mounted.target;
-  return Check(mounted.target, target, options);
+  return Check(mounted.target, std::move(target), options);
 }
 
 // Through a mount that the node's firnd gives to who may read the image.
-Checked AttachAndCheck(const nlohmann::json& image, const HealthOptions& options) {
-  const std::string path = image.value("image", std::string());
-  const std::string place = "slot " + std::to_string(image.value("slot", 0u));
-  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return Skipped(place, path, "the image cannot be read");
-  std::optional<NodeClient> node = NodeClient::Connect();
-  if (!node) return Skipped(place, path, "the node's firnd has ended");
-  HealthTarget target;
-  target.image = path;
-  target.foreign = image.value("foreign", false);
-  AttachedView attached = node->Attach({.image = file.get(),
-                                        .path = path,
-                                        .foreign = target.foreign,
-                                        .prefetch = false,
-                                        .name = {}});
-  target.view = std::move(attached.view);
-  target.user_namespace = std::move(attached.user_namespace);
-  return Check(place, target, options);
-}
-
-// What fails for one image is no reason not to look at the others.
 Checked CheckShare(const nlohmann::json& image, const HealthOptions& options) {
-  try {
-    return AttachAndCheck(image, options);
-  } catch (const Error& error) {
-    Checked checked{"slot " + std::to_string(image.value("slot", 0u)),
-                    image.value("image", std::string()), "failed", {}};
-    checked.result.message = error.what();
-    return checked;
-  }
+  HealthTarget target;
+  target.image = image.value("image", std::string());
+  target.foreign = image.value("foreign", false);
+  target.prepare = [](HealthTarget& share) -> std::optional<std::string> {
+    const FileDescriptor file(open(share.image.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return "the image cannot be read";
+    std::optional<NodeClient> node = NodeClient::Connect();
+    if (!node) return "the node's firnd has ended";
+    AttachedView attached = node->Attach({.image = file.get(),
+                                          .path = share.image,
+                                          .foreign = share.foreign,
+                                          .prefetch = false,
+                                          .name = {}});
+    share.view = std::move(attached.view);
+    share.user_namespace = std::move(attached.user_namespace);
+    return std::nullopt;
+  };
+  return Check("slot " + std::to_string(image.value("slot", 0u)), std::move(target), options);
 }
 
 // Also where firnd does not tell what there is.

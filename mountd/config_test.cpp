@@ -44,7 +44,7 @@ TEST(Config, NothingSaidIsTheDefaults) {
     EXPECT_EQ(config.threads, 0u);
     EXPECT_TRUE(config.prefetch);
     EXPECT_EQ(config.view, ViewChoice::kAuto);
-    EXPECT_EQ(config.max_background, 64u);
+    EXPECT_EQ(config.max_background, 4096u);
     EXPECT_EQ(config.selinux_context, "");
     EXPECT_EQ(config.log.level, LogLevel::kInfo);
     EXPECT_EQ(config.log.format, LogFormat::kText);

@@ -17,6 +17,8 @@
 #include "mountd/carried_error.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/json_line.h"
+#include "mountd/known_status.h"
+#include "mountd/leased_mounts.h"
 #include "mountd/log.h"
 #include "mountd/subprocess.h"
 #include "mountd/text_file.h"
@@ -86,11 +88,13 @@ ShownImage TakeShownImage(WorkerChannel::Message& message) {
     throw Error(ErrorKind::kUsage, "expected a descriptor that is open for reading, found another")
         .WithPath(image.path);
   }
-  if (fstat(image.file.get(), &image.status) != 0 || !S_ISREG(image.status.st_mode)) {
+  const std::optional<struct stat> status = KnownStatus(image.file.get());
+  if (!status || !S_ISREG(status->st_mode)) {
     throw Error(ErrorKind::kInput, "expected a regular file as image, found another kind of file",
                 "Give the file that 'firn build' wrote.")
         .WithPath(image.path);
   }
+  image.status = *status;
   return image;
 }
 

@@ -1,8 +1,6 @@
 #include "mountd/pool.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/vfs.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -16,6 +14,10 @@ namespace {
 
 using nlohmann::json;
 
+// A prefetch that got nowhere for so long gives way to others that wait: its image file may lie on
+// a file system that does not answer.
+constexpr std::chrono::seconds kPrefetchPatience{5};
+
 bool IsSameTime(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
@@ -27,10 +29,8 @@ bool IsSameFile(const struct stat& a, const struct stat& b) {
 }
 
 // May nobody but the owner of the domain change the file's bytes?
-bool IsOwnersAlone(const ShownImage& image) {
-  struct statfs system {};
-  return (image.status.st_mode & (S_IWGRP | S_IWOTH)) == 0 &&
-         fstatfs(image.file.get(), &system) == 0 && system.f_type != FUSE_SUPER_MAGIC;
+bool IsOwnersAlone(const Share& share) {
+  return (share.image.status.st_mode & (S_IWGRP | S_IWOTH)) == 0 && !share.facts.on_fuse;
 }
 
 }  // namespace
@@ -114,6 +114,7 @@ void Pool::Attach(ShownImage image, ShareNumber number, Share::Waiter waiter) {
   worker_.Attach(
       {.slot = slot,
        .file = FileDescriptor(fcntl(share.image.file.get(), F_DUPFD_CLOEXEC, 0)),
+       .file_system = FileSystemId{share.image.status.st_dev},
        .path = share.image.path,
        .foreign = share.image.foreign,
        .drop_stored = true},
@@ -162,7 +163,7 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
     to_prefetch_.push_back(number);
     StartNextPrefetch();
   }
-  if (!share.is_proof_asked && !share.facts.foreign && IsOwnersAlone(share.image)) {
+  if (!share.is_proof_asked && !share.facts.foreign && IsOwnersAlone(share)) {
     AskForProof(share);
   }
   for (const Share::Waiter& waiter : std::exchange(share.waiting, {})) waiter(&share, nullptr);
@@ -252,6 +253,7 @@ void Pool::StartNextPrefetch() {
   prefetching_ = to_prefetch_.front();
   to_prefetch_.pop_front();
   prefetch_.Reset();
+  prefetch_progress_ = {.steps = 0, .since = Clock::now()};
   prefetch_.Start(share.image.file.get(),
                   {.root = std::move(share.pusher_root), .user_namespace = {}},
                   std::max(1u, settings_.threads / 2));
@@ -274,6 +276,20 @@ void Pool::Handle(Clock::time_point now) {
     prefetching_.reset();
     StartNextPrefetch();
   }
+  EndStalledPrefetch(now);
+}
+
+void Pool::EndStalledPrefetch(Clock::time_point now) {
+  if (!prefetching_) return;
+  const uint64_t steps = prefetch_.state().done.load() + prefetch_.state().bytes.load();
+  if (steps != prefetch_progress_.steps) prefetch_progress_ = {.steps = steps, .since = now};
+  if (to_prefetch_.empty() || now - prefetch_progress_.since < kPrefetchPatience) return;
+  LogWarning("the prefetch of {} gets nowhere: going on with another",
+             shares_.at(*prefetching_).image.path);
+  prefetch_.Stop();
+  prefetched_[*prefetching_] = PrefetchStatusOf(prefetch_.state());
+  prefetching_.reset();
+  StartNextPrefetch();
 }
 
 PrefetchStatus Pool::PrefetchOf(const Share& share) const {

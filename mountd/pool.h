@@ -140,11 +140,16 @@ class Pool {
   void AskForProof(Share& share);
   void RestoreShare(const nlohmann::json& state, Inheritance& inheritance);
   void GoOnWith(Share& share);
+  void EndStalledPrefetch(Clock::time_point now);
 
   PoolSettings settings_;
   Prefetch prefetch_;
   std::deque<ShareNumber> to_prefetch_;
   std::optional<ShareNumber> prefetching_;
+  struct Progress {
+    uint64_t steps = 0;
+    Clock::time_point since{};  // when it was so much
+  } prefetch_progress_;
   std::map<ShareNumber, PrefetchStatus> prefetched_;
   ProcessIdentity former_pusher_;  // of the keeper before
   SupervisedWorker worker_;

@@ -53,6 +53,7 @@ struct stat FileFrom(const json& saved) {
 json SavedFacts(const ImageFacts& facts) {
   return {{"foreign", facts.foreign},
           {"has_profile", facts.has_profile},
+          {"on_fuse", facts.on_fuse},
           {"id", facts.id},
           {"name", facts.name},
           {"prefix", facts.prefix}};
@@ -61,6 +62,7 @@ json SavedFacts(const ImageFacts& facts) {
 ImageFacts FactsFromSaved(const json& saved) {
   return {.foreign = saved.at("foreign"),
           .has_profile = saved.at("has_profile"),
+          .on_fuse = saved.at("on_fuse"),
           .id = saved.at("id"),
           .name = saved.at("name"),
           .prefix = saved.at("prefix")};
@@ -212,6 +214,7 @@ void Pool::RestoreShare(const json& state, Inheritance& inheritance) {
   share.since = Clock::time_point(Clock::duration(state.at("since").get<Clock::rep>()));
   worker_.Restore({.slot = share.slot,
                    .file = FileDescriptor(fcntl(share.image.file.get(), F_DUPFD_CLOEXEC, 0)),
+                   .file_system = FileSystemId{share.image.status.st_dev},
                    .path = share.image.path,
                    .foreign = share.image.foreign,
                    .drop_stored = true,

@@ -56,7 +56,8 @@ void SupervisedWorker::TakeOver() {
   SendStart(*current_);
   SendImages(*current_);
   const Clock::time_point deadline = Clock::now() + kOpenTimeout;
-  while (!current_->due.empty() && !current_->channel.ended() && Clock::now() < deadline) {
+  while ((current_->due > 0 || !current_->opening.empty()) && !current_->channel.ended() &&
+         Clock::now() < deadline) {
     IsReadableWithin(current_->channel.fd(), milliseconds(100));
     TakeMessages(Clock::now());
   }

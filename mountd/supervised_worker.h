@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,8 @@ struct WorkerSettings {
 // An image that a worker is to serve.
 struct WorkerImage {
   SlotNumber slot{1};
-  FileDescriptor file;   // open for reading
+  FileDescriptor file;  // open for reading
+  FileSystemId file_system{};
   std::string path;      // for messages
   bool foreign = false;  // take SquashFS files without an appendix too
   bool drop_stored = false;
@@ -44,6 +46,7 @@ struct WorkerImage {
 // What a worker tells of the image that it opened.
 struct ImageFacts {
   bool foreign = false;
+  bool on_fuse = false;  // the file lies on a FUSE file system
   bool has_profile = false;
   std::string id;  // of a foreign image empty, as are name and prefix
   std::string name;
@@ -97,7 +100,8 @@ class SupervisedWorker {
   void Leave() { is_left_ = true; }
 
   // Puts another worker in its place, from the program as it is on disk now, which has opened the
-  // image before the old one stops. Throws, and leaves the old one at work, where that fails.
+  // images before the old one stops (but for those whose file system does not answer). Throws, and
+  // leaves the old one at work, where that fails.
   void Upgrade();
 
   // For poll(2), as ControlServer has them.
@@ -125,7 +129,9 @@ class SupervisedWorker {
     FileDescriptor pidfd;
     WorkerChannel channel;
     ProcessIdentity identity{};
-    std::deque<std::optional<SlotNumber>> due{};  // answers to come: of an image, or another
+    unsigned due = 0;                // answers to come
+    std::set<SlotNumber> opening{};  // images that it was told of and has not opened yet
+    std::optional<Error> refused{};  // what it last said of one that it cannot open again
   };
   struct Served {
     WorkerImage image;
@@ -142,13 +148,16 @@ class SupervisedWorker {
   void End();
   void SendStart(Process& process);
   void SendImages(Process& process) const;
+  // Until the images are open; not longer than that takes where file systems answer.
+  void AwaitImages(Process& process);
   void SendServe(Process& process, bool careful) const;
   static void SendAttach(Process& process, const WorkerImage& image);
   static void SendSlot(Process& process, const char* operation, SlotNumber slot);
   // The next answer. Throws what it carries, or kNoReply.
   nlohmann::json Await(Process& process);
   // False for what was no answer but something that the worker says of itself.
-  bool IsAnswer(const nlohmann::json& body);
+  bool IsAnswer(Process& process, const nlohmann::json& body);
+  void TakeOpened(Process& process, const nlohmann::json& body);
   void TakeAnswer(const nlohmann::json& body, Clock::time_point now);
 
   void Restart(Clock::time_point now);
