@@ -16,6 +16,7 @@
 #include "format/error.h"
 #include "mountd/control_client.h"
 #include "mountd/health.h"
+#include "mountd/job_daemon.h"
 #include "mountd/mount_point.h"
 #include "mountd/mount_table.h"
 #include "mountd/node_client.h"
@@ -69,14 +70,17 @@ Checked CheckMount(const MountEntry& mounted, const HealthOptions& options) {
   return Check(mounted.target, target, options);
 }
 
-// Through a mount that the node's firnd gives to who may read the image.
-Checked AttachAndCheck(const nlohmann::json& image, const HealthOptions& options) {
+// Through a mount that the node's firnd, or a job's, gives to who may read the image.
+Checked AttachAndCheck(const nlohmann::json& daemon, const nlohmann::json& image,
+                       const HealthOptions& options) {
   const std::string path = image.value("image", std::string());
   const std::string place = "slot " + std::to_string(image.value("slot", 0u));
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.valid()) return Skipped(place, path, "the image cannot be read");
-  std::optional<NodeClient> node = NodeClient::Connect();
-  if (!node) return Skipped(place, path, "the node's firnd has ended");
+  std::optional<NodeClient> node = daemon.value("job", std::string()).empty()
+                                       ? NodeClient::Connect()
+                                       : ConnectToJob(daemon.value("socket", std::string()));
+  if (!node) return Skipped(place, path, "its firnd has ended");
   HealthTarget target;
   target.image = path;
   target.foreign = image.value("foreign", false);
@@ -91,14 +95,26 @@ Checked AttachAndCheck(const nlohmann::json& image, const HealthOptions& options
 }
 
 // What fails for one image is no reason not to look at the others.
-Checked CheckShare(const nlohmann::json& image, const HealthOptions& options) {
+Checked CheckShare(const nlohmann::json& daemon, const nlohmann::json& image,
+                   const HealthOptions& options) {
   try {
-    return AttachAndCheck(image, options);
+    return AttachAndCheck(daemon, image, options);
   } catch (const Error& error) {
     Checked checked{"slot " + std::to_string(image.value("slot", 0u)),
                     image.value("image", std::string()), "failed", {}};
     checked.result.message = error.what();
     return checked;
+  }
+}
+
+void CheckShares(const nlohmann::json& daemon, const HealthOptions& options,
+                 std::vector<Checked>& all) {
+  for (const nlohmann::json& pool : daemon.at("pools")) {
+    for (const nlohmann::json& image : pool.at("images")) {
+      if (image.value("stage", std::string()) != "detaching") {
+        all.push_back(CheckShare(daemon, image, options));
+      }
+    }
   }
 }
 
@@ -112,14 +128,8 @@ void CheckNode(const HealthOptions& options, std::vector<Checked>& all) {
     checked.result.message = error.what();
     all.push_back(std::move(checked));
   }
-  if (node.is_null()) return;
-  for (const nlohmann::json& pool : node.at("pools")) {
-    for (const nlohmann::json& image : pool.at("images")) {
-      if (image.value("stage", std::string()) != "detaching") {
-        all.push_back(CheckShare(image, options));
-      }
-    }
-  }
+  if (!node.is_null()) CheckShares(node, options, all);
+  for (const nlohmann::json& job : AskJobStatuses(node)) CheckShares(job, options, all);
 }
 
 // The mounts are taken from the kernel's table: a firnd that hangs would not tell of its own.

@@ -10,6 +10,7 @@
 #include "mountd/config.h"
 #include "mountd/daemon.h"
 #include "mountd/firnd_options.h"
+#include "mountd/inherited_state.h"
 #include "mountd/keeper_exec.h"
 #include "mountd/node_client.h"
 #include "mountd/pusher.h"
@@ -64,6 +65,7 @@ int RunConfigured(const FirndOptions& options) {
   DaemonOptions daemon;
   NodeServiceOptions node;
   try {
+    if (!options.job.empty()) ForgetRanksSettings();
     if (options.node) {
       node = MakeNodeOptions(options);
     } else {

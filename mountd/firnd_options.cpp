@@ -7,6 +7,8 @@
 namespace firn {
 namespace {
 
+constexpr size_t kLongestJobKey = 64;
+
 Error UsageError(const std::string& message) {
   return Error(ErrorKind::kUsage, message, "See 'firnd --help'.");
 }
@@ -69,6 +71,14 @@ void AddNodeOptions(CLI::App& app, FirndOptions& options) {
   app.add_flag("--upgrade", options.upgrade,
                "Have the firnd of the node go on with the program that is on disk now")
       ->excludes(node);
+  app.add_option("--job", options.job, "Serve a job of the user alone, to be known by KEY")
+      ->needs(node)
+      ->check([](const std::string& key) {
+        const bool is_name = !key.empty() && key.size() <= kLongestJobKey &&
+                             key.find_first_not_of("0123456789abcdef") == std::string::npos;
+        return is_name ? std::string() : "expected hexadecimal digits";
+      })
+      ->option_text("KEY");
   app.add_option("--linger", options.linger, "Seconds that an unused image stays attached (60)")
       ->needs(node)
       ->option_text("N");
@@ -76,6 +86,14 @@ void AddNodeOptions(CLI::App& app, FirndOptions& options) {
                  "End after N seconds without any image; 0: never (0)")
       ->needs(node)
       ->option_text("N");
+}
+
+// One of a job, which nobody else tells to end: it ends by itself, soon.
+std::chrono::seconds IdleExit(const FirndOptions& options, const Config& config) {
+  constexpr unsigned kOfJob = 60;
+  const bool is_jobs = !options.job.empty();
+  const unsigned configured = is_jobs && config.idle_exit == 0 ? kOfJob : config.idle_exit;
+  return std::chrono::seconds(options.idle_exit.value_or(configured));
 }
 
 CLI::Option* AddDescriptor(CLI::App& app, const std::string& name, int& fd,
@@ -165,7 +183,8 @@ NodeServiceOptions MakeNodeOptions(const FirndOptions& options) {
                    .selinux_context = config.selinux_context,
                    .prefetch = options.prefetch.value_or(config.prefetch),
                    .linger = std::chrono::seconds(options.linger.value_or(config.linger)),
-                   .idle_exit = std::chrono::seconds(options.idle_exit.value_or(config.idle_exit)),
+                   .idle_exit = IdleExit(options, config),
+                   .job = options.job,
                    .limits = config.limits,
                    .metrics = config.metrics},
           .ready_fd = options.daemon.ready_fd,

@@ -32,6 +32,7 @@ struct FirndOptions {
   std::optional<unsigned> linger;  // seconds, as the next
   std::optional<unsigned> idle_exit;
   int check_state = -1;  // with it, firnd tells if it could take over
+  std::string job;                 // serve that job alone
   int work_socket = -1;  // with it, firnd is a worker
   PusherOptions push;    // with a root, it is a pusher
 };

@@ -94,6 +94,13 @@ ShownImage TakeShownImage(WorkerChannel::Message& message) {
   return image;
 }
 
+// The file's owner. In a user namespace every owner but one looks the same; there the client says
+// who it is, which is the user whose firnd this is.
+uid_t DomainOf(const ShownImage& image, const json& request) {
+  const uid_t owner = image.status.st_uid;
+  return InUserNamespace() ? request.value("owner", owner) : owner;
+}
+
 LeaseKind LeaseKindFrom(const std::string& text) {
   for (const LeaseKind kind : {LeaseKind::kProcess, LeaseKind::kMount, LeaseKind::kName}) {
     if (text == ToString(kind)) return kind;
@@ -116,7 +123,7 @@ json StatusOfLease(const Lease& lease) {
 NodeDaemon::NodeDaemon(const NodeOptions& options, Inheritance inheritance)
     : options_(options),
       store_(inheritance),
-      socket_(inheritance.Take(kLockName), inheritance.Take(kListenerName)),
+      socket_(options.job, inheritance.Take(kLockName), inheritance.Take(kListenerName)),
       leases_(options.limits.leases_per_user),
       mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)),
       proofs_(ProofsPath()),
@@ -264,6 +271,14 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     const std::string name = message.body.value("lease", std::string());
     return json{{"ok", true}, {"ended", leases_.EndName(name, client->peer.uid).size()}};
   }
+  if (op == "namespace") {
+    std::vector<FileDescriptor> fds;
+    if (InUserNamespace()) {
+      fds.push_back(OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem));
+    }
+    Finish(client, {{"ok", true}, {"user_namespace", !fds.empty()}}, std::move(fds));
+    return std::nullopt;
+  }
   if (op == "status") {
     // Too long for a message where there are many leases.
     std::vector<FileDescriptor> fds;
@@ -276,7 +291,7 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     return std::nullopt;
   }
   throw Error(ErrorKind::kUsage,
-              "expected attach, placed, detach, status or upgrade, found '" + op + "'",
+              "expected attach, placed, detach, namespace, status or upgrade, found '" + op + "'",
               "Check that firn and firnd are of the same version ('firnd --version').");
 }
 
@@ -314,7 +329,7 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
   lease.name = message.body.value("name", std::string());
   CheckImageLimits(client->peer.uid, image.status);
   const bool with_view = message.body.value("view", true);
-  Pool& pool = PoolOf(image.status.st_uid);
+  Pool& pool = PoolOf(DomainOf(image, message.body));
   client->is_waiting = true;
   client->awaited = image.status;
   auto shared_lease = std::make_shared<Lease>(std::move(lease));
@@ -505,6 +520,7 @@ json NodeDaemon::Status(uid_t caller) const {
           {"version", FIRN_VERSION},
           {"socket", socket_.path()},
           {"system", socket_.is_system()},
+          {"job", options_.job},
           {"linger", options_.linger.count()},
           {"metrics", metrics_ ? json(metrics_->address().text) : json(nullptr)},
           {"pools", std::move(pools)}};

@@ -34,6 +34,7 @@ struct NodeOptions {
   bool prefetch = true;               // do what images' profiles say
   std::chrono::seconds linger{60};    // an image stays attached so long after its last lease
   std::chrono::seconds idle_exit{0};  // end after so long without image and client; 0: never
+  std::string job;                    // serve this job alone (OwnJobKey()); empty: the node
   NodeLimits limits{};
   MetricsAddress metrics{};     // where root's serves them
   std::string directory = "/";  // where relative paths on the command line start
