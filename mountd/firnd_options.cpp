@@ -101,8 +101,16 @@ CLI::Option* AddDescriptor(CLI::App& app, const std::string& name, int& fd,
   return app.add_option(name, fd, description)->check(CLI::NonNegativeNumber)->option_text("N");
 }
 
-// How firnd starts itself as its worker and its pusher; nobody else has use for it.
-void AddProcessOptions(CLI::App& app, int& work_socket, PusherOptions& push) {
+// How firnd starts itself as its worker, its pusher and its placer; nobody else has use for it.
+void AddProcessOptions(CLI::App& app, int& work_socket, PusherOptions& push, PlacerOptions& place) {
+  app.add_option("--place-uid", place.user.uid)->group("");
+  app.add_option("--place-gid", place.user.gid)->group("");
+  app.add_option("--place-groups", place.user.groups)->delimiter(',')->group("");
+  app.add_option("--place-view-fd", place.view_fd)->group("");
+  app.add_option("--place-target-fd", place.target_fd)->group("");
+  app.add_option("--place-mount-id", place.mount_id)->group("");
+  app.add_option("--place-target", place.target)->group("");
+  app.add_flag("--place-lazy", place.lazy)->group("");
   app.add_option("--work-socket-fd", work_socket)->group("");
   app.add_option("--push-root-fd", push.root_fd)->group("");
   app.add_option("--push-state-fd", push.state_fd)->group("");
@@ -142,7 +150,7 @@ void AddFirndOptions(CLI::App& app, FirndOptions& options) {
                 "User namespace of that mount");
   AddDescriptor(app, "--ready-fd", daemon.ready_fd, "Tell readiness on this descriptor");
   app.add_option("--check-state-fd", options.check_state)->group("");
-  AddProcessOptions(app, options.work_socket, options.push);
+  AddProcessOptions(app, options.work_socket, options.push, options.place);
 }
 
 DaemonOptions MakeDaemonOptions(const FirndOptions& options) {

@@ -112,16 +112,22 @@ WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int>
 AttachedView NodeClient::Attach(const AttachRequest& request) {
   struct stat status {};
   fstat(request.image, &status);
+  const bool place = request.target >= 0;
+  std::vector<int> fds = {request.image};
+  if (place) fds.push_back(request.target);
   json asked = {{"op", "attach"},
                 {"path", request.path},
                 {"owner", status.st_uid},
                 {"foreign", request.foreign},
                 {"prefetch", request.prefetch},
                 {"view", request.with_view},
+                {"place", place},
                 {"lease", ToString(request.lease)},
                 {"name", request.name}};
-  WorkerChannel::Message answer = Ask(asked, std::array{request.image});
-  if (request.lease == LeaseKind::kMount) {
+  // One that may have been mounted already is not asked for again.
+  WorkerChannel::Message answer =
+      place ? AnswerOrThrow(AskOnce(asked, fds)) : Ask(asked, fds);
+  if (request.lease == LeaseKind::kMount && !place) {
     unplaced_ = std::move(asked);
     unplaced_["view"] = false;
     unplaced_image_ = FileDescriptor(fcntl(request.image, F_DUPFD_CLOEXEC, 0));
@@ -132,7 +138,7 @@ AttachedView NodeClient::Attach(const AttachRequest& request) {
   attached.prefix = answer.body.value("prefix", std::string());
   attached.pid = answer.body.value("pid", pid_t{0});
   const size_t expected =
-      (request.with_view ? 1 : 0) + (answer.body.value("user_namespace", false) ? 1 : 0);
+      (request.with_view && !place ? 1 : 0) + (answer.body.value("user_namespace", false) ? 1 : 0);
   if (answer.fds.size() != expected) {
     throw Error(ErrorKind::kNoReply, "expected " + std::to_string(expected) +
                                          " descriptors from firnd, found " +
@@ -147,6 +153,10 @@ void NodeClient::TellPlaced(uint64_t mount_id) {
   Ask({{"op", "placed"}, {"mount_id", mount_id}});
   unplaced_ = json();
   unplaced_image_.Close();
+}
+
+void NodeClient::Unmount(uint64_t mount_id, bool lazy) {
+  Ask({{"op", "unmount"}, {"mount_id", mount_id}, {"lazy", lazy}});
 }
 
 uint64_t NodeClient::Detach(const std::string& lease) {

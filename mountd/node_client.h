@@ -21,6 +21,7 @@ struct AttachRequest {
   bool with_view = true;
   LeaseKind lease = LeaseKind::kProcess;  // of the calling process
   std::string name;                       // of the lease; of kMount the mount point
+  int target = -1;  // with kMount, of root's firnd: have it mounted on this directory
 };
 
 struct AttachedView {
@@ -57,6 +58,8 @@ class NodeClient {
   AttachedView Attach(const AttachRequest& request);
   // The view of a lease of kMount was mounted.
   void TellPlaced(uint64_t mount_id);
+  // Ends a mount that root's firnd made for the caller. Throws kUsage where it has not.
+  void Unmount(uint64_t mount_id, bool lazy);
   // Returns how many leases ended.
   uint64_t Detach(const std::string& lease);
   // The user namespace in which its views can be placed; invalid: any. An ordinary user's firnd

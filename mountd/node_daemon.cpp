@@ -150,6 +150,7 @@ void NodeDaemon::Run(const SignalSource& signals) {
     }
     leases_.AppendPollSet(set);
     if (metrics_) metrics_->AppendPollSet(set);
+    placers_.AppendPollSet(set);
     for (const auto& [domain, pool] : pools_) pool->AppendPollSet(set);
     if (poll(set.data(), set.size(), PollTimeout(Clock::now())) < 0 && errno != EINTR) {
       throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
@@ -158,6 +159,7 @@ void NodeDaemon::Run(const SignalSource& signals) {
     if (const int number = signals.Take(); number != 0 && !TakeSignal(number, now)) return;
     for (const auto& [domain, pool] : pools_) pool->Handle(now);
     EndLeases(now, set);
+    placers_.Handle();
     for (const ClientPointer& client : std::list(clients_)) HandleClient(client, now);
     clients_.remove_if([](const ClientPointer& client) { return client->gone; });
     if (set[1].revents != 0) Accept(now);
@@ -260,7 +262,13 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     }
     return std::nullopt;
   }
-  if (op == "placed" && client->unplaced) {
+  if (op == "unmount") {
+    Unmount(client, message.body);
+    return std::nullopt;
+  }
+  // Others than the user of this firnd could not have mounted it where this one lives.
+  const bool is_own = client->peer.uid == 0 || !socket_.is_system();
+  if (op == "placed" && client->unplaced && is_own) {
     Lease lease = std::move(*client->unplaced);
     client->unplaced.reset();
     lease.mount_id = message.body.at("mount_id").get<uint64_t>();
@@ -290,9 +298,10 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     Upgrade(client);
     return std::nullopt;
   }
-  throw Error(ErrorKind::kUsage,
-              "expected attach, placed, detach, namespace, status or upgrade, found '" + op + "'",
-              "Check that firn and firnd are of the same version ('firnd --version').");
+  throw Error(
+      ErrorKind::kUsage,
+      "expected attach, placed, unmount, detach, namespace, status or upgrade, found '" + op + "'",
+      "Check that firn and firnd are of the same version ('firnd --version').");
 }
 
 PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
@@ -328,6 +337,14 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
   lease.pid = client->peer.pid;
   lease.name = message.body.value("name", std::string());
   CheckImageLimits(client->peer.uid, image.status);
+  client->target.Close();
+  if (message.body.value("place", false)) {
+    CheckMayPlace(*client, lease, image);
+    if (message.fds.size() < 2) {
+      throw Error(ErrorKind::kUsage, "expected the mount point's descriptor, found none");
+    }
+    client->target = std::move(message.fds[1]);
+  }
   const bool with_view = message.body.value("view", true);
   Pool& pool = PoolOf(DomainOf(image, message.body));
   client->is_waiting = true;
@@ -382,6 +399,10 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
   pool.CloneView(share, [this, client, answer](FileDescriptor view, std::exception_ptr error) {
     if (error) {
       FinishWithError(client, error);
+      return;
+    }
+    if (client->target.valid()) {
+      Place(client, std::move(view), answer);
       return;
     }
     std::vector<FileDescriptor> fds;

@@ -14,6 +14,10 @@
 //       image, and where "view" is true with a detached mount of it and, where "user_namespace"
 //       is true, with the user namespace in which it can be placed. A lease of kind "mount" lasts
 //       as long as the connection until it is "placed"; "name" is its mount point.
+//       With "place" true, to root's firnd, it is mounted for the client: on the directory whose
+//       descriptor comes second, if the client may mount there by fusermount3's rules. Then
+//       "mount_id" and "mount_point" are answered, and no descriptors.
+//   {"op": "unmount", "mount_id": N, "lazy": B}  such a mount of the client's
 //   {"op": "placed", "mount_id": N}      the view just given has been mounted
 //   {"op": "detach", "lease": S}         ends the leases of that name
 //   {"op": "namespace"}                  answered with the user namespace of the views to come,
