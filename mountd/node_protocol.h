@@ -4,8 +4,9 @@
 #include <string>
 
 // What clients and the firnd of a node, or of a job, say to each other: messages of a
-// WorkerChannel, over the socket kNodeSocket, or that of the job, in the runtime directory. Each request is answered with {"ok": true, …} or
-// {"error": …}; a client may send the next one only then.
+// WorkerChannel, over the socket kNodeSocket, or that of the job, in the runtime directory. Each
+// request is answered with {"ok": true, …} or {"error": …}; a client may send the next one only
+// then.
 //
 //   {"op": "attach", "path": S, "foreign": B, "prefetch": B, "view": B,
 //    "lease": "process" | "mount" | "name", "name": S}
