@@ -16,6 +16,7 @@
 #include "format/error.h"
 #include "mountd/control_client.h"
 #include "mountd/health.h"
+#include "mountd/job_daemon.h"
 #include "mountd/mount_point.h"
 #include "mountd/mount_table.h"
 #include "mountd/node_client.h"
@@ -69,16 +70,19 @@ Checked CheckMount(const MountEntry& mounted, const HealthOptions& options) {
   return Check(mounted.target, std::move(target), options);
 }
 
-// Through a mount that the node's firnd gives to who may read the image.
-Checked CheckShare(const nlohmann::json& image, const HealthOptions& options) {
+// Through a mount that the node's firnd, or a job's, gives to who may read the image.
+Checked CheckShare(const nlohmann::json& daemon, const nlohmann::json& image,
+                   const HealthOptions& options) {
   HealthTarget target;
   target.image = image.value("image", std::string());
   target.foreign = image.value("foreign", false);
-  target.prepare = [](HealthTarget& share) -> std::optional<std::string> {
+  const bool is_of_job = !daemon.value("job", std::string()).empty();
+  const std::string socket = daemon.value("socket", std::string());
+  target.prepare = [is_of_job, socket](HealthTarget& share) -> std::optional<std::string> {
     const FileDescriptor file(open(share.image.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file.valid()) return "the image cannot be read";
-    std::optional<NodeClient> node = NodeClient::Connect();
-    if (!node) return "the node's firnd has ended";
+    std::optional<NodeClient> node = is_of_job ? ConnectToJob(socket) : NodeClient::Connect();
+    if (!node) return "its firnd has ended";
     AttachedView attached = node->Attach({.image = file.get(),
                                           .path = share.image,
                                           .foreign = share.foreign,
@@ -91,6 +95,17 @@ Checked CheckShare(const nlohmann::json& image, const HealthOptions& options) {
   return Check("slot " + std::to_string(image.value("slot", 0u)), std::move(target), options);
 }
 
+void CheckShares(const nlohmann::json& daemon, const HealthOptions& options,
+                 std::vector<Checked>& all) {
+  for (const nlohmann::json& pool : daemon.at("pools")) {
+    for (const nlohmann::json& image : pool.at("images")) {
+      if (image.value("stage", std::string()) != "detaching") {
+        all.push_back(CheckShare(daemon, image, options));
+      }
+    }
+  }
+}
+
 // Also where firnd does not tell what there is.
 void CheckNode(const HealthOptions& options, std::vector<Checked>& all) {
   nlohmann::json node;
@@ -101,14 +116,8 @@ void CheckNode(const HealthOptions& options, std::vector<Checked>& all) {
     checked.result.message = error.what();
     all.push_back(std::move(checked));
   }
-  if (node.is_null()) return;
-  for (const nlohmann::json& pool : node.at("pools")) {
-    for (const nlohmann::json& image : pool.at("images")) {
-      if (image.value("stage", std::string()) != "detaching") {
-        all.push_back(CheckShare(image, options));
-      }
-    }
-  }
+  if (!node.is_null()) CheckShares(node, options, all);
+  for (const nlohmann::json& job : AskJobStatuses(node)) CheckShares(job, options, all);
 }
 
 // The mounts are taken from the kernel's table: a firnd that hangs would not tell of its own.

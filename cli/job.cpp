@@ -11,6 +11,7 @@
 #include "format/appendix.h"
 #include "format/error.h"
 #include "format/file.h"
+#include "mountd/job_daemon.h"
 #include "mountd/job_view.h"
 
 namespace firn {
@@ -35,6 +36,20 @@ JobImage OpenJobImage(const std::string& path, const std::optional<std::string>&
         .WithPath(path);
   }
   return image;
+}
+
+// Nothing where no firnd but one of the job's own can show them.
+std::vector<AttachedView> AttachToNode(const std::vector<JobImage>& images, bool prefetch) {
+  std::optional<NodeClient> node = ConnectForJob();
+  if (!node) return {};
+  try {
+    return AttachViews(images, *node, prefetch);
+  } catch (const Error& error) {
+    // A session of its own does without overlay and user namespace, say. Root's firnd knows why it
+    // refuses.
+    if (node->is_system() || error.kind() != ErrorKind::kSystem) throw;
+    return {};
+  }
 }
 
 // What to try where the caller expected the image's programs in PATH.
@@ -78,7 +93,7 @@ void CheckJob(const JobArguments& job, const std::string& subcommand) {
   }
 }
 
-void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* node,
+void RunJob(const JobArguments& job, const LaunchOptions& launch, bool may_use_node,
             int& exit_code) {
   std::vector<JobImage> images;
   for (size_t i = 0; i < job.images.size(); ++i) {
@@ -86,10 +101,15 @@ void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* no
     if (!job.prefixes.empty()) prefix = job.prefixes[i];
     images.push_back(OpenJobImage(job.images[i], prefix, launch.foreign));
   }
-  if (node != nullptr) {
-    EnterNodeView(images, *node, launch.prefetch.value_or(true));
-  } else {
+  // A firnd waits for who is connected to it, so the images were opened before.
+  CheckPrefixes(images);
+  const std::vector<AttachedView> views = may_use_node
+                                              ? AttachToNode(images, launch.prefetch.value_or(true))
+                                              : std::vector<AttachedView>();
+  if (views.empty()) {
     EnterJobView(images, launch);
+  } else {
+    EnterNodeView(images, views);
   }
   const int error_number = ExecuteCommand(job.command);
   exit_code = error_number == ENOENT ? kNotFound : kNotExecutable;

@@ -10,8 +10,10 @@
 #include "mountd/config.h"
 #include "mountd/daemon.h"
 #include "mountd/firnd_options.h"
+#include "mountd/inherited_state.h"
 #include "mountd/keeper_exec.h"
 #include "mountd/node_client.h"
+#include "mountd/placer.h"
 #include "mountd/pusher.h"
 #include "mountd/readiness.h"
 #include "mountd/worker.h"
@@ -64,6 +66,7 @@ int RunConfigured(const FirndOptions& options) {
   DaemonOptions daemon;
   NodeServiceOptions node;
   try {
+    if (!options.job.empty()) ForgetRanksSettings();
     if (options.node) {
       node = MakeNodeOptions(options);
     } else {
@@ -94,6 +97,10 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (options.work_socket >= 0) return RunWorker(options.work_socket);
+    if (options.place.view_fd >= 0 || options.place.mount_id != 0) {
+      options.place.ready_fd = options.daemon.ready_fd;
+      return RunPlacer(options.place);
+    }
     if (options.upgrade) return UpgradeNode();
     if (options.checked_config) return CheckConfig(options);
     if (options.push.root_fd < 0) return RunConfigured(options);

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -27,6 +29,16 @@ constexpr int kAnswerTimeout = 60'000;  // milliseconds
 constexpr std::chrono::seconds kReconnectTime{15};
 constexpr std::chrono::milliseconds kReconnectInterval{20};
 
+// Throws the Error that it carries, or kNoReply.
+WorkerChannel::Message AnswerOrThrow(std::optional<WorkerChannel::Message> answer) {
+  if (!answer) {
+    throw Error(ErrorKind::kNoReply, "the node's firnd does not answer",
+                "Its log may say why; --no-daemon does without it.");
+  }
+  if (answer->body.contains("error")) throw ErrorFromJson(answer->body["error"]);
+  return std::move(*answer);
+}
+
 // Is there a systemd of the user's own, and has it the unit that Firn installs?
 bool StartThroughServiceManager() {
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
@@ -40,6 +52,13 @@ bool StartThroughServiceManager() {
 
 }  // namespace
 
+NodeClient::NodeClient(FileDescriptor socket) : channel_(std::move(socket)) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  is_system_ =
+      getsockopt(channel_.fd(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == 0;
+}
+
 std::optional<NodeClient> NodeClient::ConnectOrStart() {
   std::optional<NodeClient> node = Connect();
   if (!node && StartThroughServiceManager()) node = Connect();
@@ -48,6 +67,13 @@ std::optional<NodeClient> NodeClient::ConnectOrStart() {
 
 std::optional<NodeClient> NodeClient::Connect() {
   FileDescriptor socket = ConnectToNode();
+  if (!socket.valid()) return std::nullopt;
+  return NodeClient(std::move(socket));
+}
+
+std::optional<NodeClient> NodeClient::ConnectIn(const RuntimeDirectory& directory,
+                                                const std::string& name) {
+  FileDescriptor socket = ConnectToNodeIn(directory, name);
   if (!socket.valid()) return std::nullopt;
   return NodeClient(std::move(socket));
 }
@@ -80,24 +106,28 @@ WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int>
     }
     answer = AskOnce(request, fds);
   }
-  if (!answer) {
-    throw Error(ErrorKind::kNoReply, "the node's firnd does not answer",
-                "Its log may say why; --no-daemon does without it.");
-  }
-  if (answer->body.contains("error")) throw ErrorFromJson(answer->body["error"]);
-  return std::move(*answer);
+  return AnswerOrThrow(std::move(answer));
 }
 
 AttachedView NodeClient::Attach(const AttachRequest& request) {
+  struct stat status {};
+  fstat(request.image, &status);
+  const bool place = request.target >= 0;
+  std::vector<int> fds = {request.image};
+  if (place) fds.push_back(request.target);
   json asked = {{"op", "attach"},
                 {"path", request.path},
+                {"owner", status.st_uid},
                 {"foreign", request.foreign},
                 {"prefetch", request.prefetch},
                 {"view", request.with_view},
+                {"place", place},
                 {"lease", ToString(request.lease)},
                 {"name", request.name}};
-  WorkerChannel::Message answer = Ask(asked, std::array{request.image});
-  if (request.lease == LeaseKind::kMount) {
+  // One that may have been mounted already is not asked for again.
+  WorkerChannel::Message answer =
+      place ? AnswerOrThrow(AskOnce(asked, fds)) : Ask(asked, fds);
+  if (request.lease == LeaseKind::kMount && !place) {
     unplaced_ = std::move(asked);
     unplaced_["view"] = false;
     unplaced_image_ = FileDescriptor(fcntl(request.image, F_DUPFD_CLOEXEC, 0));
@@ -108,7 +138,7 @@ AttachedView NodeClient::Attach(const AttachRequest& request) {
   attached.prefix = answer.body.value("prefix", std::string());
   attached.pid = answer.body.value("pid", pid_t{0});
   const size_t expected =
-      (request.with_view ? 1 : 0) + (answer.body.value("user_namespace", false) ? 1 : 0);
+      (request.with_view && !place ? 1 : 0) + (answer.body.value("user_namespace", false) ? 1 : 0);
   if (answer.fds.size() != expected) {
     throw Error(ErrorKind::kNoReply, "expected " + std::to_string(expected) +
                                          " descriptors from firnd, found " +
@@ -125,8 +155,23 @@ void NodeClient::TellPlaced(uint64_t mount_id) {
   unplaced_image_.Close();
 }
 
+void NodeClient::Unmount(uint64_t mount_id, bool lazy) {
+  Ask({{"op", "unmount"}, {"mount_id", mount_id}, {"lazy", lazy}});
+}
+
 uint64_t NodeClient::Detach(const std::string& lease) {
   return Ask({{"op", "detach"}, {"lease", lease}}).body.value("ended", uint64_t{0});
+}
+
+FileDescriptor NodeClient::UserNamespace() {
+  const json request = {{"op", "namespace"}};
+  // An ordinary user's may have ended, as it was idle: another one is started then.
+  WorkerChannel::Message answer = is_system_ ? Ask(request) : AnswerOrThrow(AskOnce(request, {}));
+  if (!answer.body.value("user_namespace", false)) return FileDescriptor();
+  if (answer.fds.empty()) {
+    throw Error(ErrorKind::kNoReply, "expected a user namespace from firnd, found none");
+  }
+  return std::move(answer.fds.front());
 }
 
 json NodeClient::Status() {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mountd/lease_table.h"
+#include "mountd/runtime_directory.h"
 #include "mountd/worker_channel.h"
 
 namespace firn {
@@ -20,6 +21,7 @@ struct AttachRequest {
   bool with_view = true;
   LeaseKind lease = LeaseKind::kProcess;  // of the calling process
   std::string name;                       // of the lease; of kMount the mount point
+  int target = -1;  // with kMount, of root's firnd: have it mounted on this directory
 };
 
 struct AttachedView {
@@ -45,18 +47,29 @@ class NodeClient {
   // The same, after an ordinary user's service manager was asked to start that user's firnd: there
   // it lives outside of the job that happens to be the first.
   static std::optional<NodeClient> ConnectOrStart();
+  // To the socket of that name, of the directory's owner.
+  static std::optional<NodeClient> ConnectIn(const RuntimeDirectory& directory,
+                                             const std::string& name);
+
+  // Is it root's?
+  bool is_system() const { return is_system_; }
 
   // Each throws the Error that firnd answers with, or kNoReply.
   AttachedView Attach(const AttachRequest& request);
   // The view of a lease of kMount was mounted.
   void TellPlaced(uint64_t mount_id);
+  // Ends a mount that root's firnd made for the caller. Throws kUsage where it has not.
+  void Unmount(uint64_t mount_id, bool lazy);
   // Returns how many leases ended.
   uint64_t Detach(const std::string& lease);
+  // The user namespace in which its views can be placed; invalid: any. An ordinary user's firnd
+  // that has ended is not waited for.
+  FileDescriptor UserNamespace();
   nlohmann::json Status();
   UpgradedNode Upgrade();
 
  private:
-  explicit NodeClient(FileDescriptor socket) : channel_(std::move(socket)) {}
+  explicit NodeClient(FileDescriptor socket);
 
   WorkerChannel::Message Ask(const nlohmann::json& request, std::span<const int> fds = {});
   // Nothing where the connection broke before an answer, or none came in time.
@@ -64,6 +77,7 @@ class NodeClient {
                                                 std::span<const int> fds);
 
   WorkerChannel channel_;
+  bool is_system_ = false;
   bool is_broken_ = false;
   // Of the attach before, for a firnd that was restarted between it and its TellPlaced().
   nlohmann::json unplaced_;

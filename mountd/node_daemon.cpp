@@ -98,6 +98,13 @@ ShownImage TakeShownImage(WorkerChannel::Message& message) {
   return image;
 }
 
+// The file's owner. In a user namespace every owner but one looks the same; there the client says
+// who it is, which is the user whose firnd this is.
+uid_t DomainOf(const ShownImage& image, const json& request) {
+  const uid_t owner = image.status.st_uid;
+  return InUserNamespace() ? request.value("owner", owner) : owner;
+}
+
 LeaseKind LeaseKindFrom(const std::string& text) {
   for (const LeaseKind kind : {LeaseKind::kProcess, LeaseKind::kMount, LeaseKind::kName}) {
     if (text == ToString(kind)) return kind;
@@ -120,7 +127,7 @@ json StatusOfLease(const Lease& lease) {
 NodeDaemon::NodeDaemon(const NodeOptions& options, Inheritance inheritance)
     : options_(options),
       store_(inheritance),
-      socket_(inheritance.Take(kLockName), inheritance.Take(kListenerName)),
+      socket_(options.job, inheritance.Take(kLockName), inheritance.Take(kListenerName)),
       leases_(options.limits.leases_per_user),
       mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)),
       proofs_(ProofsPath()),
@@ -147,6 +154,7 @@ void NodeDaemon::Run(const SignalSource& signals) {
     }
     leases_.AppendPollSet(set);
     if (metrics_) metrics_->AppendPollSet(set);
+    placers_.AppendPollSet(set);
     for (const auto& [domain, pool] : pools_) pool->AppendPollSet(set);
     if (poll(set.data(), set.size(), PollTimeout(Clock::now())) < 0 && errno != EINTR) {
       throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
@@ -155,6 +163,7 @@ void NodeDaemon::Run(const SignalSource& signals) {
     if (const int number = signals.Take(); number != 0 && !TakeSignal(number, now)) return;
     for (const auto& [domain, pool] : pools_) pool->Handle(now);
     EndLeases(now, set);
+    placers_.Handle();
     for (const ClientPointer& client : std::list(clients_)) HandleClient(client, now);
     clients_.remove_if([](const ClientPointer& client) { return client->gone; });
     if (set[1].revents != 0) Accept(now);
@@ -257,7 +266,13 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     }
     return std::nullopt;
   }
-  if (op == "placed" && client->unplaced) {
+  if (op == "unmount") {
+    Unmount(client, message.body);
+    return std::nullopt;
+  }
+  // Others than the user of this firnd could not have mounted it where this one lives.
+  const bool is_own = client->peer.uid == 0 || !socket_.is_system();
+  if (op == "placed" && client->unplaced && is_own) {
     Lease lease = std::move(*client->unplaced);
     client->unplaced.reset();
     lease.mount_id = message.body.at("mount_id").get<uint64_t>();
@@ -267,6 +282,14 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
   if (op == "detach") {
     const std::string name = message.body.value("lease", std::string());
     return json{{"ok", true}, {"ended", leases_.EndName(name, client->peer.uid).size()}};
+  }
+  if (op == "namespace") {
+    std::vector<FileDescriptor> fds;
+    if (InUserNamespace()) {
+      fds.push_back(OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem));
+    }
+    Finish(client, {{"ok", true}, {"user_namespace", !fds.empty()}}, std::move(fds));
+    return std::nullopt;
   }
   if (op == "status") {
     // Too long for a message where there are many leases.
@@ -279,9 +302,10 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     Upgrade(client);
     return std::nullopt;
   }
-  throw Error(ErrorKind::kUsage,
-              "expected attach, placed, detach, status or upgrade, found '" + op + "'",
-              "Check that firn and firnd are of the same version ('firnd --version').");
+  throw Error(
+      ErrorKind::kUsage,
+      "expected attach, placed, unmount, detach, namespace, status or upgrade, found '" + op + "'",
+      "Check that firn and firnd are of the same version ('firnd --version').");
 }
 
 PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
@@ -317,8 +341,16 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
   lease.pid = client->peer.pid;
   lease.name = message.body.value("name", std::string());
   CheckImageLimits(client->peer.uid, image.status);
+  client->target.Close();
+  if (message.body.value("place", false)) {
+    CheckMayPlace(*client, lease, image);
+    if (message.fds.size() < 2) {
+      throw Error(ErrorKind::kUsage, "expected the mount point's descriptor, found none");
+    }
+    client->target = std::move(message.fds[1]);
+  }
   const bool with_view = message.body.value("view", true);
-  Pool& pool = PoolOf(image.status.st_uid);
+  Pool& pool = PoolOf(DomainOf(image, message.body));
   client->is_waiting = true;
   client->awaited = image.status;
   auto shared_lease = std::make_shared<Lease>(std::move(lease));
@@ -371,6 +403,10 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
   pool.CloneView(share, [this, client, answer](FileDescriptor view, std::exception_ptr error) {
     if (error) {
       FinishWithError(client, error);
+      return;
+    }
+    if (client->target.valid()) {
+      Place(client, std::move(view), answer);
       return;
     }
     std::vector<FileDescriptor> fds;
@@ -509,6 +545,7 @@ json NodeDaemon::Status(uid_t caller) const {
           {"version", FIRN_VERSION},
           {"socket", socket_.path()},
           {"system", socket_.is_system()},
+          {"job", options_.job},
           {"linger", options_.linger.count()},
           {"metrics", metrics_ ? json(metrics_->address().text) : json(nullptr)},
           {"pools", std::move(pools)}};

@@ -19,6 +19,7 @@
 #include "mountd/node_limits.h"
 #include "mountd/node_metrics.h"
 #include "mountd/node_socket.h"
+#include "mountd/placers.h"
 #include "mountd/pool.h"
 #include "mountd/service_loop.h"
 #include "mountd/service_manager.h"
@@ -34,6 +35,7 @@ struct NodeOptions {
   bool prefetch = true;               // do what images' profiles say
   std::chrono::seconds linger{60};    // an image stays attached so long after its last lease
   std::chrono::seconds idle_exit{0};  // end after so long without image and client; 0: never
+  std::string job;                    // serve this job alone (OwnJobKey()); empty: the node
   NodeLimits limits{};
   MetricsAddress metrics{};     // where root's serves them
   std::string directory = "/";  // where relative paths on the command line start
@@ -74,6 +76,7 @@ class NodeDaemon {
     bool is_waiting = false;               // for its answer
     std::optional<struct stat> awaited{};  // the file of the image that it waits for
     std::optional<Lease> unplaced{};       // of a view that it was given
+    FileDescriptor target{};               // where that is to be mounted for it
     bool gone = false;
   };
   using ClientPointer = std::shared_ptr<Client>;
@@ -104,6 +107,12 @@ class NodeDaemon {
                 bool with_view);
   std::unique_ptr<MetricsServer> ServeMetrics();
   std::string Metrics() const;
+  // Throws kSystem and kUsage where that client may not have the image mounted for it.
+  void CheckMayPlace(const Client& client, const Lease& lease, const ShownImage& image) const;
+  void Place(const ClientPointer& client, FileDescriptor view, const nlohmann::json& answer);
+  void TakePlaced(const ClientPointer& client, uint64_t mount_id, nlohmann::json answer);
+  // Throws kUsage for a mount that was not made so, kMountPoint for another user's.
+  void Unmount(const ClientPointer& client, const nlohmann::json& request);
   void Finish(const ClientPointer& client, nlohmann::json answer,
               std::vector<FileDescriptor> fds = {});
   void FinishWithError(const ClientPointer& client, const std::exception_ptr& error);
@@ -152,6 +161,7 @@ class NodeDaemon {
   std::vector<Answered> answers_;
   std::optional<Leaving> leaving_;
   LeaseTable leases_;
+  Placers placers_;
   FileDescriptor mount_table_;  // polled for changes
   ProofStore proofs_;           // outlives the pools
   std::map<uid_t, std::unique_ptr<Pool>> pools_;

@@ -44,6 +44,8 @@ void ServeNode(const NodeServiceOptions& options, Inheritance inheritance,
     inheritance.Refuse({NodeDaemon::kLockName, NodeDaemon::kListenerName, Inheritance::kStateName});
   }
   EnterNamespaces(inheritance);
+  // Who starts it for a job does without where it could serve nothing.
+  if (!options.node.job.empty()) OpenFuseDevice();
   const SignalSource signals;
   RaiseDescriptorLimit();
   NodeDaemon daemon(options.node, std::move(inheritance));

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from harness.jobs import DEADLINE, children_of
+from harness.jobs import DEADLINE, RANK, children_of
 from harness.node import (  # noqa: F401 (fixtures)
     Node, ask, attach, connect, descriptors_of, images, own_run_directory, serving, slot_of, trees)
 
@@ -332,23 +332,6 @@ def test_many_clients_at_once(firn, firnd, fuse, images, scratch, directory):
 def users_node(firnd, firn, ordinary_user):
     with serving(firnd, firn, "--linger", "0", user=ordinary_user) as running:
         yield running
-
-
-RANK = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-class Part(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-text = ctypes.create_string_buffer(b"rank of " + sys.argv[1].encode().ljust(8))
-print(os.getpid(), ctypes.addressof(text), os.readlink("/proc/self/ns/user"),
-      os.stat(sys.argv[2]).st_dev, flush=True)
-other = sys.stdin.readline().split()
-got = ctypes.create_string_buffer(16)
-count = libc.process_vm_readv(int(other[0]), ctypes.byref(Part(ctypes.addressof(got), 16)), 1,
-                              ctypes.byref(Part(int(other[1]), 16)), 1, 0)
-print(got.raw.decode() if count == 16 else os.strerror(ctypes.get_errno()), flush=True)
-sys.stdin.readline()
-"""
 
 
 def test_the_ranks_of_a_user_are_one_superblock_and_one_user_namespace(firn, users_node, images,
