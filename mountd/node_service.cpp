@@ -68,7 +68,9 @@ int RunNodeService(const NodeServiceOptions& options) {
   if (options.ready_fd >= 0) kept.push_back(options.ready_fd);
   NodeServiceOptions service = options;
   service.node.directory = std::filesystem::current_path().string();
-  if (has_execd && !options.foreground) chdir("/");
+  if (has_execd && !options.foreground && chdir("/") != 0) {
+    throw SystemError(ErrorKind::kInternal, errno, "cannot go to the root directory");
+  }
   CloseOtherDescriptors(kept);
   LogSettings log = options.log;
   if (!log.file.empty()) {

@@ -51,18 +51,15 @@ struct stat FileFrom(const json& saved) {
 }
 
 json SavedFacts(const ImageFacts& facts) {
-  return {{"foreign", facts.foreign},
-          {"has_profile", facts.has_profile},
-          {"on_fuse", facts.on_fuse},
-          {"id", facts.id},
-          {"name", facts.name},
-          {"prefix", facts.prefix}};
+  return {{"foreign", facts.foreign}, {"has_profile", facts.has_profile},
+          {"on_fuse", facts.on_fuse}, {"id", facts.id},
+          {"name", facts.name},       {"prefix", facts.prefix}};
 }
 
 ImageFacts FactsFromSaved(const json& saved) {
   return {.foreign = saved.at("foreign"),
-          .has_profile = saved.at("has_profile"),
           .on_fuse = saved.at("on_fuse"),
+          .has_profile = saved.at("has_profile"),
           .id = saved.at("id"),
           .name = saved.at("name"),
           .prefix = saved.at("prefix")};

@@ -425,11 +425,9 @@ void SupervisedWorker::HandleDeath(int exit_code, Clock::time_point now) {
 }
 
 void SupervisedWorker::NoteCrash() {
-  const auto note = [this](RequestState& request) {
+  for (RequestState& request : memory_->state().parked) {
     if (request.being_tried.exchange(0) != 0 && careful_) request.crashes.fetch_add(1);
-  };
-  for (RequestState& request : memory_->state().states) note(request);
-  for (RequestState& request : memory_->state().parked) note(request);
+  }
 }
 
 void SupervisedWorker::Restart(Clock::time_point now) {
