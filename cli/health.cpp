@@ -16,6 +16,7 @@
 #include "format/error.h"
 #include "mountd/control_client.h"
 #include "mountd/health.h"
+#include "mountd/job_daemon.h"
 #include "mountd/mount_point.h"
 #include "mountd/mount_table.h"
 #include "mountd/node_client.h"
@@ -54,10 +55,10 @@ Checked Skipped(std::string place, std::string image, std::string why) {
   return checked;
 }
 
-Checked Check(std::string place, const HealthTarget& target, const HealthOptions& options) {
+Checked Check(std::string place, HealthTarget target, const HealthOptions& options) {
   Checked checked{std::move(place), target.image, {}, {}};
-  checked.result = CheckHealth(target, std::chrono::milliseconds(options.timeout));
-  checked.state = checked.result.ok ? "ok" : "failed";
+  checked.result = CheckHealth(std::move(target), std::chrono::milliseconds(options.timeout));
+  checked.state = checked.result.ok ? "ok" : checked.result.skipped ? "skipped" : "failed";
   return checked;
 }
 
@@ -66,28 +67,57 @@ Checked CheckMount(const MountEntry& mounted, const HealthOptions& options) {
   target.image = mounted.FirnImage();
   target.foreign = true;  // or not: the mount does not say
   target.directory = mounted.target;
-  return Check(mounted.target, target, options);
+  return Check(mounted.target, std::move(target), options);
 }
 
-// Through a mount that the node's firnd gives to who may read the image.
-Checked CheckShare(const nlohmann::json& image, const HealthOptions& options) {
-  const std::string path = image.value("image", std::string());
-  const std::string place = "slot " + std::to_string(image.value("slot", 0u));
-  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.valid()) return Skipped(place, path, "the image cannot be read");
-  std::optional<NodeClient> node = NodeClient::Connect();
-  if (!node) return Skipped(place, path, "the node's firnd has ended");
+// Through a mount that the node's firnd, or a job's, gives to who may read the image.
+Checked CheckShare(const nlohmann::json& daemon, const nlohmann::json& image,
+                   const HealthOptions& options) {
   HealthTarget target;
-  target.image = path;
+  target.image = image.value("image", std::string());
   target.foreign = image.value("foreign", false);
-  AttachedView attached = node->Attach({.image = file.get(),
-                                        .path = path,
-                                        .foreign = target.foreign,
-                                        .prefetch = false,
-                                        .name = {}});
-  target.view = std::move(attached.view);
-  target.user_namespace = std::move(attached.user_namespace);
-  return Check(place, target, options);
+  const bool is_of_job = !daemon.value("job", std::string()).empty();
+  const std::string socket = daemon.value("socket", std::string());
+  target.prepare = [is_of_job, socket](HealthTarget& share) -> std::optional<std::string> {
+    const FileDescriptor file(open(share.image.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid()) return "the image cannot be read";
+    std::optional<NodeClient> node = is_of_job ? ConnectToJob(socket) : NodeClient::Connect();
+    if (!node) return "its firnd has ended";
+    AttachedView attached = node->Attach({.image = file.get(),
+                                          .path = share.image,
+                                          .foreign = share.foreign,
+                                          .prefetch = false,
+                                          .name = {}});
+    share.view = std::move(attached.view);
+    share.user_namespace = std::move(attached.user_namespace);
+    return std::nullopt;
+  };
+  return Check("slot " + std::to_string(image.value("slot", 0u)), std::move(target), options);
+}
+
+void CheckShares(const nlohmann::json& daemon, const HealthOptions& options,
+                 std::vector<Checked>& all) {
+  for (const nlohmann::json& pool : daemon.at("pools")) {
+    for (const nlohmann::json& image : pool.at("images")) {
+      if (image.value("stage", std::string()) != "detaching") {
+        all.push_back(CheckShare(daemon, image, options));
+      }
+    }
+  }
+}
+
+// Also where firnd does not tell what there is.
+void CheckNode(const HealthOptions& options, std::vector<Checked>& all) {
+  nlohmann::json node;
+  try {
+    node = AskNodeStatus();
+  } catch (const Error& error) {
+    Checked checked{"node", "", "failed", {}};
+    checked.result.message = error.what();
+    all.push_back(std::move(checked));
+  }
+  if (!node.is_null()) CheckShares(node, options, all);
+  for (const nlohmann::json& job : AskJobStatuses(node)) CheckShares(job, options, all);
 }
 
 // The mounts are taken from the kernel's table: a firnd that hangs would not tell of its own.
@@ -112,15 +142,7 @@ std::vector<Checked> CheckAll(const HealthOptions& options) {
     if (!session.job) continue;
     all.push_back(Skipped(session.mount_point, session.image, "in the namespace of a job"));
   }
-  const nlohmann::json node = AskNodeStatus();
-  if (node.is_null()) return all;
-  for (const nlohmann::json& pool : node.at("pools")) {
-    for (const nlohmann::json& image : pool.at("images")) {
-      if (image.value("stage", std::string()) != "detaching") {
-        all.push_back(CheckShare(image, options));
-      }
-    }
-  }
+  CheckNode(options, all);
   return all;
 }
 

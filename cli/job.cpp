@@ -16,6 +16,7 @@
 #include "format/appendix.h"
 #include "format/error.h"
 #include "format/file.h"
+#include "mountd/job_daemon.h"
 #include "mountd/job_view.h"
 #include "mountd/prefix_place.h"
 
@@ -84,6 +85,20 @@ std::vector<JobImage> OpenLayers(const std::string& path, const std::optional<st
 }
 
 namespace {
+
+// Nothing where no firnd but one of the job's own can show them.
+std::vector<AttachedView> AttachToNode(const std::vector<JobImage>& images, bool prefetch) {
+  std::optional<NodeClient> node = ConnectForJob();
+  if (!node) return {};
+  try {
+    return AttachViews(images, *node, prefetch);
+  } catch (const Error& error) {
+    // A session of its own does without overlay and user namespace, say. Root's firnd knows why it
+    // refuses.
+    if (node->is_system() || error.kind() != ErrorKind::kSystem) throw;
+    return {};
+  }
+}
 
 // What to try where the caller expected the image's programs in PATH.
 std::string FindInPrefixes(const std::string& program, const std::vector<JobImage>& images) {
@@ -161,7 +176,7 @@ void CheckPrefixCount(const JobArguments& job) {
   }
 }
 
-void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* node,
+void RunJob(const JobArguments& job, const LaunchOptions& launch, bool may_use_node,
             int& exit_code) {
   const OpenedImages opened = OpenJobImages(job, launch.foreign);
   const std::vector<JobImage>& images = opened.images;
@@ -173,12 +188,15 @@ void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* no
     const auto scratch = MakeScratch(ScratchVariables(opened.shown, caller));
     variables.insert(variables.end(), scratch.begin(), scratch.end());
   }
-  const bool is_layered =
-      std::ranges::any_of(images, [](const JobImage& image) { return image.is_layer; });
-  if (node != nullptr && !is_layered) {
-    EnterNodeView(images, *node, launch.prefetch.value_or(true));
-  } else {
+  // A firnd waits for who is connected to it, so the images were opened before.
+  CheckPrefixes(images);
+  const std::vector<AttachedView> views = may_use_node
+                                              ? AttachToNode(images, launch.prefetch.value_or(true))
+                                              : std::vector<AttachedView>();
+  if (views.empty()) {
     EnterJobView(images, launch);
+  } else {
+    EnterNodeView(images, views);
   }
   // Not before: firnd is started with the caller's environment.
   SetVariables(variables);

@@ -9,7 +9,6 @@
 #include "cli/job_environment.h"
 #include "mountd/job_view.h"
 #include "mountd/launch.h"
-#include "mountd/node_client.h"
 
 namespace firn {
 
@@ -48,10 +47,11 @@ std::vector<JobImage> OpenLayers(const std::string& path, const std::optional<st
 // Throws kUsage. `subcommand` is for the remedy's example.
 void CheckJob(const JobArguments& job, const std::string& subcommand);
 
-// Becomes the command, with the variables of its images (JobVariables). Its images are served by
-// the node's firnd where `node` is given, else by one that is launched for each. Returns never;
-// throws where that fails, with the code to exit with in `exit_code` where it is not kRunFailed.
-[[noreturn]] void RunJob(const JobArguments& job, const LaunchOptions& launch, NodeClient* node,
+// Becomes the command, with the variables of its images (JobVariables). Its images are served by a
+// firnd that serves others too (ConnectForJob()) where `may_use_node` says so and there is one, else
+// by one that is launched for each. Returns never; throws where that fails, with the code to exit
+// with in `exit_code` where it is not kRunFailed.
+[[noreturn]] void RunJob(const JobArguments& job, const LaunchOptions& launch, bool may_use_node,
                          int& exit_code);
 
 }  // namespace firn

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
@@ -25,8 +26,9 @@ namespace {
 
 constexpr char kMountFooter[] =
     "Returns when the image can be used. firnd serves it in the background until it is unmounted.\n"
-    "Root's mounts are for everybody; an ordinary user's, made through fusermount3, for that user\n"
-    "alone.\n"
+    "Root's mounts are for everybody, as are an ordinary user's where root's firnd serves the "
+    "node;\n"
+    "elsewhere those are made through fusermount3 and for that user alone.\n"
     "\n"
     "Examples:\n"
     "  firn mount science.firn /mnt/science\n"
@@ -40,11 +42,34 @@ struct MountOptions {
   bool json = false;
 };
 
-// Root's mounts are for everybody, so that its own namespace is the place for them; an ordinary
-// user's takes fusermount3, which makes a FUSE mount and nothing else.
+// Mounts are for everybody, so that the namespace of the host is the place for them, which takes
+// root, or root's firnd.
 std::optional<NodeClient> ConnectForMount(const MountOptions& options) {
-  if (!options.session.MayUseNode() || !MayMount() || InUserNamespace()) return std::nullopt;
-  return NodeClient::Connect();
+  if (!options.session.MayUseNode() || InUserNamespace()) return std::nullopt;
+  std::optional<NodeClient> node = NodeClient::Connect();
+  return node && (MayMount() || node->is_system()) ? std::move(node) : std::nullopt;
+}
+
+// An ordinary user's. Absent where firnd cannot: a session of the user's own may.
+std::optional<SessionAddress> MountByNode(NodeClient& node, const FileDescriptor& image,
+                                          const std::string& name, const std::string& directory,
+                                          const SessionOptions& session) {
+  const FileDescriptor target =
+      OpenFile(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW, ErrorKind::kMountPoint);
+  try {
+    const AttachedView attached = node.Attach({.image = image.get(),
+                                               .path = name,
+                                               .foreign = session.foreign,
+                                               .prefetch = session.prefetch.value_or(true),
+                                               .lease = LeaseKind::kMount,
+                                               .name = directory,
+                                               .target = target.get()});
+    return SessionAddress{.pid = attached.pid, .view = ViewKind::kOverlay, .control = {}};
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kSystem) throw;
+    std::cerr << "firn: note: not mounted for everybody: " << error.what() << '\n';
+    return std::nullopt;
+  }
 }
 
 SessionAddress MountThroughNode(NodeClient& node, const FileDescriptor& image,
@@ -67,14 +92,22 @@ SessionAddress MountThroughNode(NodeClient& node, const FileDescriptor& image,
   return {.pid = attached.pid, .view = ViewKind::kOverlay, .control = {}};
 }
 
+SessionAddress ShowImage(std::optional<NodeClient>& node, const FileDescriptor& image,
+                         const std::string& name, const std::string& directory,
+                         const SessionOptions& session) {
+  if (node && MayMount()) return MountThroughNode(*node, image, name, directory, session);
+  if (node) {
+    if (const auto shown = MountByNode(*node, image, name, directory, session)) return *shown;
+  }
+  return LaunchSession(image, name, directory, session.ToLaunchOptions());
+}
+
 void Mount(const MountOptions& options) {
   const FileDescriptor image = OpenImageFile(options.image);
   const std::string name = std::filesystem::absolute(options.image).lexically_normal().string();
   const std::string directory = CheckMountPoint(options.directory);
   std::optional<NodeClient> node = ConnectForMount(options);
-  const SessionAddress session =
-      node ? MountThroughNode(*node, image, name, directory, options.session)
-           : LaunchSession(image, name, directory, options.session.ToLaunchOptions());
+  const SessionAddress session = ShowImage(node, image, name, directory, options.session);
   if (options.json) {
     const nlohmann::ordered_json json = {{"image", name},
                                          {"mount_point", directory},

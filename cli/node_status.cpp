@@ -2,11 +2,14 @@
 
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "cli/progress.h"
 #include "cli/text.h"
 #include "format/error.h"
+#include "mountd/job_daemon.h"
 #include "mountd/node_client.h"
 
 namespace firn {
@@ -17,6 +20,15 @@ std::string LeaseText(const nlohmann::json& lease) {
   if (lease.contains("name")) text += " " + lease.value("name", std::string());
   return text + " (uid " + std::to_string(lease.value("uid", 0u)) + ", pid " +
          std::to_string(lease.value("pid", 0)) + ")";
+}
+
+nlohmann::json AskStatus(NodeClient& node) {
+  try {
+    return node.Status();
+  } catch (const Error& error) {
+    std::cerr << "firn: warning: " << error.what() << '\n';
+    return nullptr;
+  }
 }
 
 void PrintNodeImage(const nlohmann::json& image) {
@@ -34,17 +46,25 @@ void PrintNodeImage(const nlohmann::json& image) {
 }  // namespace
 
 nlohmann::json AskNodeStatus() {
-  try {
-    std::optional<NodeClient> node = NodeClient::Connect();
-    return node ? node->Status() : nlohmann::json(nullptr);
-  } catch (const Error& error) {
-    std::cerr << "firn: warning: " << error.what() << '\n';
-    return nullptr;
+  std::optional<NodeClient> node = NodeClient::Connect();
+  return node ? AskStatus(*node) : nlohmann::json(nullptr);
+}
+
+nlohmann::json AskJobStatuses(const nlohmann::json& node) {
+  const std::string own = node.is_null() ? std::string() : node.value("socket", std::string());
+  nlohmann::json statuses = nlohmann::json::array();
+  for (NodeClient& job : ConnectToJobs()) {
+    nlohmann::json status = AskStatus(job);
+    if (!status.is_null() && status.value("socket", std::string()) != own) {
+      statuses.push_back(std::move(status));
+    }
   }
+  return statuses;
 }
 
 void PrintNodeStatus(const nlohmann::json& daemon) {
-  std::cout << "firnd " << daemon.value("pid", 0) << " serves this node at "
+  std::cout << "firnd " << daemon.value("pid", 0) << " serves "
+            << (daemon.value("job", std::string()).empty() ? "this node" : "a job") << " at "
             << Printable(daemon.value("socket", std::string())) << " (version "
             << Printable(daemon.value("version", std::string())) << ")\n";
   for (const nlohmann::json& pool : daemon.at("pools")) {

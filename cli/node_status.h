@@ -9,6 +9,10 @@ namespace firn {
 // reported on standard error, and null too.
 nlohmann::json AskNodeStatus();
 
+// The same of the firnds of jobs, those of the caller's or for root of every user's: an array,
+// without `node`, which may be one of them.
+nlohmann::json AskJobStatuses(const nlohmann::json& node);
+
 // For people: its images and who leases them.
 void PrintNodeStatus(const nlohmann::json& daemon);
 

@@ -116,7 +116,7 @@ void Record(const ProfileArguments& arguments, const std::vector<std::string>& c
   const Recording recording = RecordJob([&](int record_fd) {
     LaunchOptions launch = arguments.session.ToLaunchOptions();
     launch.record_fd = record_fd;
-    RunJob(job, launch, nullptr, exit_code);
+    RunJob(job, launch, /*may_use_node=*/false, exit_code);
   });
   exit_code = recording.exit_code;
   if (!recording.ran) return;

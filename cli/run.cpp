@@ -1,12 +1,10 @@
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/session_options.h"
-#include "mountd/node_client.h"
 
 namespace firn {
 namespace {
@@ -44,9 +42,7 @@ void AddRunCommand(CLI::App& app, const std::vector<std::string>& command, int& 
   run->callback([job, session, &command, &exit_code] {
     job->command = command;
     CheckJob(*job, "run");
-    std::optional<NodeClient> node;
-    if (session->MayUseNode()) node = NodeClient::ConnectOrStart();
-    RunJob(*job, session->ToLaunchOptions(), node ? &*node : nullptr, exit_code);
+    RunJob(*job, session->ToLaunchOptions(), session->MayUseNode(), exit_code);
   });
 }
 

@@ -50,7 +50,8 @@ std::string FormatAge(int64_t seconds) {
   return std::to_string(seconds) + "s";
 }
 
-void PrintStatusJson(const std::vector<MountedImage>& images, const nlohmann::json& node) {
+void PrintStatusJson(const std::vector<MountedImage>& images, const nlohmann::json& node,
+                     const nlohmann::json& jobs) {
   nlohmann::json mounts = nlohmann::json::array();
   for (const MountedImage& image : images) {
     nlohmann::json mount =
@@ -59,7 +60,7 @@ void PrintStatusJson(const std::vector<MountedImage>& images, const nlohmann::js
     mount["alive"] = image.status.has_value();
     mounts.push_back(std::move(mount));
   }
-  const nlohmann::json all = {{"mounts", std::move(mounts)}, {"node", node}};
+  const nlohmann::json all = {{"mounts", std::move(mounts)}, {"node", node}, {"jobs", jobs}};
   PrintJson(nlohmann::ordered_json(all));
 }
 
@@ -150,11 +151,13 @@ void Status(const StatusOptions& options) {
         .WithPath(options.directory);
   }
   const nlohmann::json node = directory ? nlohmann::json() : AskNodeStatus();
+  const nlohmann::json jobs = directory ? nlohmann::json::array() : AskJobStatuses(node);
   if (options.json) {
-    PrintStatusJson(images, node);
+    PrintStatusJson(images, node, jobs);
   } else if (!directory) {
     if (!node.is_null()) PrintNodeStatus(node);
-    if (node.is_null() || !images.empty()) PrintTable(images);
+    for (const nlohmann::json& job : jobs) PrintNodeStatus(job);
+    if ((node.is_null() && jobs.empty()) || !images.empty()) PrintTable(images);
   } else {
     for (const MountedImage& image : images) {
       if (image.status) {

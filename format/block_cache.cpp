@@ -19,6 +19,13 @@ size_t BlockCache::KeyHash::operator()(const BlockKey& key) const {
   return Mix(Mix(space) + key.position);
 }
 
+std::map<std::string, uint64_t> BlockCacheCounters::DecodedByKind() const {
+  constexpr const char* kNames[kBlockKinds] = {"data", "fragment", "metadata", "block_map", "page"};
+  std::map<std::string, uint64_t> counts;
+  for (size_t kind = 0; kind < kBlockKinds; ++kind) counts[kNames[kind]] = decoded[kind].load();
+  return counts;
+}
+
 BlockCache::BlockCache(size_t capacity_bytes, BlockCacheCounters* counters)
     : shard_capacity_(std::max<size_t>(capacity_bytes / kShards, 1)),
       counters_(counters != nullptr ? *counters : own_counters_) {

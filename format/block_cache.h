@@ -9,8 +9,10 @@
 #include <exception>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
 
 #include "format/types.h"
@@ -52,6 +54,9 @@ struct BlockCacheCounters {
   std::array<std::atomic<uint64_t>, kBlockKinds> decoded{};  // blocks, by BlockKind
   std::atomic<uint64_t> hits{0};                             // found, or waited for
   std::atomic<uint64_t> bytes{0};                            // held now
+
+  // Blocks decoded, by the name of their kind.
+  std::map<std::string, uint64_t> DecodedByKind() const;
 };
 
 // A cache of decoded blocks, sharded, bounded in bytes, with single flight: however many threads

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -95,7 +96,10 @@ void WriteAt(int fd, uint64_t offset, ByteSpan bytes) {
 
 uint64_t FileSize(int fd) {
   struct stat status;
-  if (fstat(fd, &status) != 0) throw SystemError(ErrorKind::kInternal, errno, "cannot stat");
+  // The C library makes fstat() of fstatat(), which a confined worker is refused as it takes paths.
+  // The kernel's structure is the C library's on 64-bit machines.
+  static_assert(sizeof(long) == 8);
+  if (syscall(SYS_fstat, fd, &status) != 0) throw SystemError(ErrorKind::kInternal, errno, "cannot stat");
   return static_cast<uint64_t>(status.st_size);
 }
 

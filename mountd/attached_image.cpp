@@ -9,9 +9,11 @@
 namespace firn {
 
 AttachedImage::AttachedImage(SlotNumber slot, std::shared_ptr<const Image> image,
-                             unsigned read_ahead_threads, std::atomic<uint64_t>* lookups)
+                             unsigned read_ahead_threads, std::atomic<uint64_t>* lookups,
+                             FileSystemId file_system)
     : slot_(slot),
       image_(std::move(image)),
+      file_system_(file_system),
       read_ahead_(*image_, read_ahead_threads),
       lookups_(lookups != nullptr ? lookups : &own_lookups_) {}
 

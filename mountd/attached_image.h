@@ -13,6 +13,9 @@ namespace firn {
 // An attached image's place in a session, from 1; never used again in the session's life.
 enum class SlotNumber : uint32_t {};
 
+// Names the file system that an image file lies on, as st_dev does.
+enum class FileSystemId : uint64_t {};
+
 // An image in a slot. Thread-safe.
 class AttachedImage {
  public:
@@ -20,19 +23,24 @@ class AttachedImage {
   // where it outlives this process, and this object (memory that others share, so it is one word
   // that no lock guards); otherwise the count lives and dies with this object.
   AttachedImage(SlotNumber slot, std::shared_ptr<const Image> image, unsigned read_ahead_threads,
-                std::atomic<uint64_t>* lookups = nullptr);
+                std::atomic<uint64_t>* lookups = nullptr, FileSystemId file_system = {});
   AttachedImage(const AttachedImage&) = delete;
   AttachedImage& operator=(const AttachedImage&) = delete;
 
   SlotNumber slot() const { return slot_; }
   const Image& image() const { return *image_; }
   ReadAhead& read_ahead() { return read_ahead_; }
+  FileSystemId file_system() const { return file_system_; }
 
   // May its files share node ids with those of others? Set where the image's section digests is
   // known to be true: its id is signed by a trusted key, or every digest was compared with the
   // contents and the section's index is in order. May be set at any time while it is served.
   void SetDigestsProved(bool proved) { digests_proved_.store(proved); }
   bool MayShare() const { return digests_proved_.load() && !image_->foreign(); }
+  // With that image: not where one would have to wait for a file system that holds only the other.
+  bool MayShareWith(const AttachedImage& other) const {
+    return MayShare() && other.MayShare() && file_system_ == other.file_system_;
+  }
   // Nothing is shared from now on, as section digests cannot be read; logged once.
   void StopSharing(const Error& error);
 
@@ -44,6 +52,7 @@ class AttachedImage {
  private:
   const SlotNumber slot_;
   const std::shared_ptr<const Image> image_;
+  const FileSystemId file_system_;
   ReadAhead read_ahead_;
   std::atomic<bool> digests_proved_{false};
   std::atomic<uint64_t> own_lookups_{0};

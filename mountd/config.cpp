@@ -44,6 +44,28 @@ const LogKey kLogKeys[] = {
                 LogSettings& log) { reader.ReadAbsolutePath(value, log.file); }},
 };
 
+template <size_t NodeLimits::*limit, size_t most>
+constexpr auto kReadLimit =
+    [](ConfigReader& reader, const ConfigReader::Value& value, NodeLimits& limits) {
+      reader.ReadNumber(value, 1, most, limits.*limit);
+    };
+
+// A pool has 4096 slots; the others are a matter of memory.
+const ConfigReader::Key<NodeLimits> kLimitKeys[] = {
+    {"images_per_user", kReadLimit<&NodeLimits::images_per_user, 4096>},
+    {"owners_per_user", kReadLimit<&NodeLimits::owners_per_user, 4096>},
+    {"leases_per_user", kReadLimit<&NodeLimits::leases_per_user, 1'000'000>},
+    {"clients_per_user", kReadLimit<&NodeLimits::clients_per_user, 100'000>},
+    {"clients", kReadLimit<&NodeLimits::clients, 100'000>},
+};
+
+const ConfigReader::Key<MetricsAddress> kMetricsKeys[] = {
+    {"listen",
+     [](ConfigReader& reader, const ConfigReader::Value& value, MetricsAddress& address) {
+       reader.ReadName(value, kMetricsAddresses, ParseMetricsAddress, address);
+     }},
+};
+
 void ReadLog(ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
   const size_t mistakes = reader.mistake_count();
   reader.ReadMapping<LogSettings>(value, kLogKeys, config.log);
@@ -82,6 +104,14 @@ const ConfigKey kConfigKeys[] = {
     {"idle_exit",
      [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
        reader.ReadNumber(value, 0, kMostSeconds, config.idle_exit);
+     }},
+    {"limits",
+     [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
+       reader.ReadMapping<NodeLimits>(value, kLimitKeys, config.limits);
+     }},
+    {"metrics",
+     [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
+       reader.ReadMapping<MetricsAddress>(value, kMetricsKeys, config.metrics);
      }},
     {"log", ReadLog},
 };

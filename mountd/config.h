@@ -6,6 +6,8 @@
 
 #include "mountd/fuse_mount.h"
 #include "mountd/log_settings.h"
+#include "mountd/metrics_address.h"
+#include "mountd/node_limits.h"
 #include "mountd/view.h"
 
 namespace firn {
@@ -24,6 +26,8 @@ struct Config {
   std::string selinux_context;                      // of mounts; empty: what the policy says
   unsigned linger = 60;    // seconds that an unused image stays attached to the node's firnd
   unsigned idle_exit = 0;  // seconds after which the node's firnd ends without images; 0: never
+  NodeLimits limits;       // of the node's firnd
+  MetricsAddress metrics;  // of the node's firnd
   LogSettings log;
 };
 

@@ -44,7 +44,7 @@ TEST(Config, NothingSaidIsTheDefaults) {
     EXPECT_EQ(config.threads, 0u);
     EXPECT_TRUE(config.prefetch);
     EXPECT_EQ(config.view, ViewChoice::kAuto);
-    EXPECT_EQ(config.max_background, 64u);
+    EXPECT_EQ(config.max_background, 4096u);
     EXPECT_EQ(config.selinux_context, "");
     EXPECT_EQ(config.log.level, LogLevel::kInfo);
     EXPECT_EQ(config.log.format, LogFormat::kText);
@@ -112,6 +112,13 @@ TEST(Config, AContextMayNotLeaveItsQuotes) {
     ExpectMistake("selinux_context: '" + std::string(wrong) + "'",
                   "F:1:18: expected a context such as ");
   }
+}
+
+TEST(Config, MetricsStayOnTheMachine) {
+  EXPECT_EQ(ParseConfig("metrics: {listen: '[::1]:9742'}", "F").metrics.text, "[::1]:9742");
+  EXPECT_EQ(ParseConfig("", "F").metrics.text, "");
+  ExpectMistake("metrics:\n  listen: 0.0.0.0:9742", "F:2:11: expected unix:/PATH ");
+  ExpectMistake("metrics: 127.0.0.1:9742", "F:1:10: expected keys with values (listen)");
 }
 
 TEST(Config, TheLogsFileAndDestinationGoTogether) {

@@ -10,7 +10,10 @@
 #include "mountd/config.h"
 #include "mountd/daemon.h"
 #include "mountd/firnd_options.h"
+#include "mountd/inherited_state.h"
+#include "mountd/keeper_exec.h"
 #include "mountd/node_client.h"
+#include "mountd/placer.h"
 #include "mountd/pusher.h"
 #include "mountd/readiness.h"
 #include "mountd/worker.h"
@@ -53,9 +56,9 @@ int UpgradeNode() {
   std::optional<NodeClient> node = NodeClient::Connect();
   if (!node)
     throw Error(ErrorKind::kNoReply, "no firnd serves this node", "There is nothing to upgrade.");
-  const uint64_t workers = node->Upgrade();
-  std::cout << "firnd: " << workers << (workers == 1 ? " worker" : " workers") << " replaced"
-            << std::endl;
+  const UpgradedNode upgraded = node->Upgrade();
+  std::cout << "firnd: " << upgraded.workers << (upgraded.workers == 1 ? " worker" : " workers")
+            << " replaced, version " << upgraded.version << " keeps the node" << std::endl;
   return 0;
 }
 
@@ -63,6 +66,7 @@ int RunConfigured(const FirndOptions& options) {
   DaemonOptions daemon;
   NodeServiceOptions node;
   try {
+    if (!options.job.empty()) ForgetRanksSettings();
     if (options.node) {
       node = MakeNodeOptions(options);
     } else {
@@ -74,6 +78,10 @@ int RunConfigured(const FirndOptions& options) {
     const int ready_fd = options.daemon.ready_fd;
     if (ready_fd >= 0 && write(ready_fd, line.data(), line.size()) > 0) return error.exit_code();
     throw;
+  }
+  if (options.node && options.check_state >= 0) {
+    AnswerAsSuccessor(options.check_state);
+    return 0;
   }
   return options.node ? RunNodeService(node) : RunDaemon(daemon);
 }
@@ -89,6 +97,10 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
     if (options.work_socket >= 0) return RunWorker(options.work_socket);
+    if (options.place.view_fd >= 0 || options.place.mount_id != 0) {
+      options.place.ready_fd = options.daemon.ready_fd;
+      return RunPlacer(options.place);
+    }
     if (options.upgrade) return UpgradeNode();
     if (options.checked_config) return CheckConfig(options);
     if (options.push.root_fd < 0) return RunConfigured(options);

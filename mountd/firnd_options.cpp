@@ -7,6 +7,8 @@
 namespace firn {
 namespace {
 
+constexpr size_t kLongestJobKey = 64;
+
 Error UsageError(const std::string& message) {
   return Error(ErrorKind::kUsage, message, "See 'firnd --help'.");
 }
@@ -69,6 +71,14 @@ void AddNodeOptions(CLI::App& app, FirndOptions& options) {
   app.add_flag("--upgrade", options.upgrade,
                "Have the firnd of the node go on with the program that is on disk now")
       ->excludes(node);
+  app.add_option("--job", options.job, "Serve a job of the user alone, to be known by KEY")
+      ->needs(node)
+      ->check([](const std::string& key) {
+        const bool is_name = !key.empty() && key.size() <= kLongestJobKey &&
+                             key.find_first_not_of("0123456789abcdef") == std::string::npos;
+        return is_name ? std::string() : "expected hexadecimal digits";
+      })
+      ->option_text("KEY");
   app.add_option("--linger", options.linger, "Seconds that an unused image stays attached (60)")
       ->needs(node)
       ->option_text("N");
@@ -78,13 +88,29 @@ void AddNodeOptions(CLI::App& app, FirndOptions& options) {
       ->option_text("N");
 }
 
+// One of a job, which nobody else tells to end: it ends by itself, soon.
+std::chrono::seconds IdleExit(const FirndOptions& options, const Config& config) {
+  constexpr unsigned kOfJob = 60;
+  const bool is_jobs = !options.job.empty();
+  const unsigned configured = is_jobs && config.idle_exit == 0 ? kOfJob : config.idle_exit;
+  return std::chrono::seconds(options.idle_exit.value_or(configured));
+}
+
 CLI::Option* AddDescriptor(CLI::App& app, const std::string& name, int& fd,
                            const std::string& description) {
   return app.add_option(name, fd, description)->check(CLI::NonNegativeNumber)->option_text("N");
 }
 
-// How firnd starts itself as its worker and its pusher; nobody else has use for it.
-void AddProcessOptions(CLI::App& app, int& work_socket, PusherOptions& push) {
+// How firnd starts itself as its worker, its pusher and its placer; nobody else has use for it.
+void AddProcessOptions(CLI::App& app, int& work_socket, PusherOptions& push, PlacerOptions& place) {
+  app.add_option("--place-uid", place.user.uid)->group("");
+  app.add_option("--place-gid", place.user.gid)->group("");
+  app.add_option("--place-groups", place.user.groups)->delimiter(',')->group("");
+  app.add_option("--place-view-fd", place.view_fd)->group("");
+  app.add_option("--place-target-fd", place.target_fd)->group("");
+  app.add_option("--place-mount-id", place.mount_id)->group("");
+  app.add_option("--place-target", place.target)->group("");
+  app.add_flag("--place-lazy", place.lazy)->group("");
   app.add_option("--work-socket-fd", work_socket)->group("");
   app.add_option("--push-root-fd", push.root_fd)->group("");
   app.add_option("--push-state-fd", push.state_fd)->group("");
@@ -123,7 +149,8 @@ void AddFirndOptions(CLI::App& app, FirndOptions& options) {
   AddDescriptor(app, "--user-namespace-fd", daemon.user_namespace_fd,
                 "User namespace of that mount");
   AddDescriptor(app, "--ready-fd", daemon.ready_fd, "Tell readiness on this descriptor");
-  AddProcessOptions(app, options.work_socket, options.push);
+  app.add_option("--check-state-fd", options.check_state)->group("");
+  AddProcessOptions(app, options.work_socket, options.push, options.place);
 }
 
 DaemonOptions MakeDaemonOptions(const FirndOptions& options) {
@@ -164,7 +191,10 @@ NodeServiceOptions MakeNodeOptions(const FirndOptions& options) {
                    .selinux_context = config.selinux_context,
                    .prefetch = options.prefetch.value_or(config.prefetch),
                    .linger = std::chrono::seconds(options.linger.value_or(config.linger)),
-                   .idle_exit = std::chrono::seconds(options.idle_exit.value_or(config.idle_exit))},
+                   .idle_exit = IdleExit(options, config),
+                   .job = options.job,
+                   .limits = config.limits,
+                   .metrics = config.metrics},
           .ready_fd = options.daemon.ready_fd,
           .log = MakeLogSettings(options, config),
           .foreground = options.daemon.foreground};

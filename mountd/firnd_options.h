@@ -9,6 +9,7 @@
 
 #include "mountd/daemon.h"
 #include "mountd/node_service.h"
+#include "mountd/placer.h"
 #include "mountd/pusher.h"
 
 namespace firn {
@@ -31,7 +32,10 @@ struct FirndOptions {
   bool upgrade = false;            // have the node\'s firnd replace its workers
   std::optional<unsigned> linger;  // seconds, as the next
   std::optional<unsigned> idle_exit;
+  int check_state = -1;  // with it, firnd tells if it could take over
+  std::string job;       // serve that job alone
   int work_socket = -1;  // with it, firnd is a worker
+  PlacerOptions place;   // with a view or a mount, it is a placer
   PusherOptions push;    // with a root, it is a pusher
 };
 

@@ -10,8 +10,10 @@ namespace firn {
 // The file system type of every Firn mount, as the mount table shows it.
 inline constexpr char kFuseType[] = "fuse.firn";
 
-// How many requests of read-ahead the kernel has under way at once, where nobody says.
-inline constexpr unsigned kDefaultMaxBackground = 64;
+// How many requests of read-ahead the kernel has under way at once, where nobody says. With as many
+// unanswered, it holds back those of everybody else: so many that readers of an image on a file
+// system that does not answer are fewer.
+inline constexpr unsigned kDefaultMaxBackground = 4096;
 
 // The longest read that the kernel asks for in one request, in bytes.
 inline constexpr unsigned kMaxReadLength = 1u << 20;

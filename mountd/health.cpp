@@ -132,17 +132,20 @@ std::string CheckNow(const HealthTarget& target, microseconds& took) {
 struct Report {
   int64_t took = 0;
   bool ok = false;
+  bool skipped = false;
 };
 
-[[noreturn]] void CheckInChild(const HealthTarget& target, int report_fd) {
+[[noreturn]] void CheckInChild(HealthTarget& target, int report_fd) {
   // Left behind, it must not keep the caller's output open.
   SilenceStandardStreams();
   microseconds took{0};
   Report report;
   std::string message;
   try {
-    message = CheckNow(target, took);
-    report.ok = true;
+    const auto why = target.prepare ? target.prepare(target) : std::nullopt;
+    message = why ? *why : CheckNow(target, took);
+    report.skipped = why.has_value();
+    report.ok = !report.skipped;
   } catch (const std::exception& error) {
     message = error.what();
   }
@@ -158,7 +161,7 @@ struct Report {
 
 }  // namespace
 
-HealthResult CheckHealth(const HealthTarget& target, std::chrono::milliseconds timeout) {
+HealthResult CheckHealth(HealthTarget target, std::chrono::milliseconds timeout) {
   Pipe pipe = MakePipe();
   const pid_t child = fork();
   if (child < 0) throw SystemError(ErrorKind::kSystem, errno, "cannot start a process");
@@ -182,6 +185,7 @@ HealthResult CheckHealth(const HealthTarget& target, std::chrono::milliseconds t
   Report report;
   std::memcpy(&report, told.data(), sizeof report);
   result.ok = report.ok;
+  result.skipped = report.skipped;
   result.took = microseconds(report.took);
   result.message = told.substr(sizeof report);
   return result;

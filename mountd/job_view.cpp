@@ -265,9 +265,8 @@ void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& opti
   });
 }
 
-void EnterNodeView(const std::vector<JobImage>& images, NodeClient& node, bool prefetch) {
-  CheckPrefixes(images);
-  const WorkingDirectory working_directory;
+std::vector<AttachedView> AttachViews(const std::vector<JobImage>& images, NodeClient& node,
+                                      bool prefetch) {
   std::vector<AttachedView> views;
   for (const JobImage& image : images) {
     views.push_back(node.Attach({.image = image.fd.get(),
@@ -276,6 +275,12 @@ void EnterNodeView(const std::vector<JobImage>& images, NodeClient& node, bool p
                                  .prefetch = prefetch,
                                  .name = {}}));
   }
+  return views;
+}
+
+void EnterNodeView(const std::vector<JobImage>& images, const std::vector<AttachedView>& views) {
+  CheckPrefixes(images);
+  const WorkingDirectory working_directory;
   EnterJobNamespaceIn(views.front().user_namespace);
 
   PlaceImages(images, working_directory, {}, [&](size_t i, const std::string& target) {

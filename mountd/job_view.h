@@ -35,8 +35,13 @@ void CheckPrefixes(const std::vector<JobImage>& images);
 // already: nothing is left to it but to exit.
 void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& options);
 
-// The same with views of the node's firnd, which the process leases as long as it lives.
-void EnterNodeView(const std::vector<JobImage>& images, NodeClient& node, bool prefetch);
+// A view of each image, which the calling process leases as long as it lives. Throws what firnd
+// answers; the process is where it was then.
+std::vector<AttachedView> AttachViews(const std::vector<JobImage>& images, NodeClient& node,
+                                      bool prefetch);
+
+// EnterJobView() with such views, one for each image.
+void EnterNodeView(const std::vector<JobImage>& images, const std::vector<AttachedView>& views);
 
 // Replaces the calling process by `command` (not empty), looked up in PATH. Returns only where that
 // fails: the errno.

@@ -56,12 +56,17 @@ void LeaseTable::Add(Lease lease) {
       if (other.share == lease.share) return;
     }
   }
+  if (lease.name.size() > kLongestPath) {
+    throw Error(ErrorKind::kUsage, "expected a mount point of at most " +
+                                       std::to_string(kLongestPath) + " bytes, found one of " +
+                                       std::to_string(lease.name.size()));
+  }
   const auto held = std::count_if(leases_.begin(), leases_.end(),
                                   [&](const Lease& other) { return other.holder == lease.holder; });
-  if (lease.holder != 0 && static_cast<size_t>(held) >= kMostOfUser) {
+  if (lease.holder != 0 && static_cast<size_t>(held) >= most_of_user_) {
     throw Error(ErrorKind::kSystem,
                 "uid " + std::to_string(lease.holder) + " holds " + std::to_string(held) +
-                    " leases, as many as a user may",
+                    " leases, as many as a user may (limits: leases_per_user in firnd.yaml)",
                 "End some ('firn detach --lease NAME', or the processes that hold them).");
   }
   leases_.push_back(std::move(lease));

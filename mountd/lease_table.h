@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <list>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "format/file.h"
@@ -35,20 +36,26 @@ struct Lease {
   std::string name;        // of kName; of kMount the mount point
   uint64_t mount_id = 0;   // of kMount
   FileDescriptor process;  // of kProcess: a pidfd
+  uint64_t started = 0;    // of kProcess: as of ProcessIdentity
   std::chrono::system_clock::time_point since = std::chrono::system_clock::now();
 };
 
 // Who uses which image. To be used by one thread.
 class LeaseTable {
  public:
-  // So many of one user, root excepted: more are refused.
   static constexpr size_t kMostOfUser = 4096;
   static constexpr size_t kLongestName = 255;
+  static constexpr size_t kLongestPath = 4096;  // of a mount point
+
+  // More than `most_of_user` of one user, root excepted, are refused.
+  explicit LeaseTable(size_t most_of_user = kMostOfUser) : most_of_user_(most_of_user) {}
 
   // A name that the holder has already for this image is no second lease. Throws kUsage for a name
   // that is empty, too long or has control characters, or belongs to somebody else; kSystem where
   // the user has too many.
   void Add(Lease lease);
+  // One that another table had: it is there whatever holds now.
+  void Restore(Lease lease) { leases_.push_back(std::move(lease)); }
 
   // Ends every lease of that name; returns the shares. Throws kUsage where there is none that is
   // `caller`'s (root may end anybody's).
@@ -66,6 +73,7 @@ class LeaseTable {
   const std::list<Lease>& leases() const { return leases_; }
 
  private:
+  size_t most_of_user_;
   std::list<Lease> leases_;
 };
 

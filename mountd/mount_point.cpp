@@ -3,13 +3,13 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string_view>
 
 #include "format/error.h"
@@ -107,11 +107,9 @@ std::string ResolveMountTarget(const std::string& path) {
 }
 
 bool IsStaleMount(const std::string& target) {
-  // A name that nobody asked for before: whatever else the kernel remembers, this it must ask.
-  const std::string unheard_of = target + "/.firn-probe-" + std::to_string(getpid()) + "-" +
-                                 std::to_string(std::random_device()());
-  struct stat status {};
-  return lstat(unheard_of.c_str(), &status) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+  // The kernel remembers no answer to this, and firnd has one though an image's file system hangs.
+  struct statvfs status {};
+  return statvfs(target.c_str(), &status) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 }  // namespace firn

@@ -4,9 +4,11 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -14,8 +16,12 @@
 #include "firn_version.h"
 #include "mountd/carried_error.h"
 #include "mountd/fuse_mount.h"
+#include "mountd/json_line.h"
+#include "mountd/known_status.h"
+#include "mountd/leased_mounts.h"
 #include "mountd/log.h"
 #include "mountd/subprocess.h"
+#include "mountd/text_file.h"
 
 namespace firn {
 namespace {
@@ -23,12 +29,27 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds kRequestTimeout{5};
-constexpr size_t kMostNodeClients = 1024;
-constexpr size_t kMostClientsOfUser = 256;
-constexpr size_t kMostSharesOfUser = 256;
+constexpr std::chrono::seconds kAcceptPause{1};
+constexpr size_t kLongestImagePath = 4096;
+// A pool without any image ends after this time.
+constexpr std::chrono::minutes kPoolRest{10};
 constexpr std::chrono::milliseconds kLongestSleep{1000};
 
 json Failure(const Error& error) { return {{"error", ErrorToJson(error)}}; }
+
+// Closed with something unread, the socket would give the client an error instead of the answer.
+void Refuse(const WorkerChannel& channel, const Error& error) {
+  shutdown(channel.fd(), SHUT_RD);
+  char ignored = 0;
+  while (recv(channel.fd(), &ignored, sizeof ignored, MSG_DONTWAIT) > 0) {
+  }
+  channel.Send(Failure(error));
+}
+
+std::string ProofsPath() {
+  const std::string directory = StateDirectory();
+  return directory.empty() ? directory : directory + "/proofs.json";
+}
 
 // The client's process, for a lease; invalid where it is gone.
 FileDescriptor OpenPeer(int socket, pid_t pid) {
@@ -42,6 +63,11 @@ FileDescriptor OpenPeer(int socket, pid_t pid) {
   return OpenProcess(pid);
 }
 
+bool HasProcessEnded(const FileDescriptor& process) {
+  pollfd entry{process.get(), POLLIN, 0};
+  return poll(&entry, 1, 0) == 1;
+}
+
 // The image is read through this very descriptor, and never opened again.
 ShownImage TakeShownImage(WorkerChannel::Message& message) {
   if (message.fds.empty()) {
@@ -50,6 +76,11 @@ ShownImage TakeShownImage(WorkerChannel::Message& message) {
   ShownImage image;
   image.file = std::move(message.fds.front());
   image.path = message.body.value("path", std::string());
+  if (image.path.size() > kLongestImagePath) {
+    throw Error(ErrorKind::kUsage, "expected an image's path of at most " +
+                                       std::to_string(kLongestImagePath) + " bytes, found one of " +
+                                       std::to_string(image.path.size()));
+  }
   image.foreign = message.body.value("foreign", false);
   image.prefetch = message.body.value("prefetch", true);
   const int flags = fcntl(image.file.get(), F_GETFL);
@@ -57,12 +88,21 @@ ShownImage TakeShownImage(WorkerChannel::Message& message) {
     throw Error(ErrorKind::kUsage, "expected a descriptor that is open for reading, found another")
         .WithPath(image.path);
   }
-  if (fstat(image.file.get(), &image.status) != 0 || !S_ISREG(image.status.st_mode)) {
+  const std::optional<struct stat> status = KnownStatus(image.file.get());
+  if (!status || !S_ISREG(status->st_mode)) {
     throw Error(ErrorKind::kInput, "expected a regular file as image, found another kind of file",
                 "Give the file that 'firn build' wrote.")
         .WithPath(image.path);
   }
+  image.status = *status;
   return image;
+}
+
+// The file's owner. In a user namespace every owner but one looks the same; there the client says
+// who it is, which is the user whose firnd this is.
+uid_t DomainOf(const ShownImage& image, const json& request) {
+  const uid_t owner = image.status.st_uid;
+  return InUserNamespace() ? request.value("owner", owner) : owner;
 }
 
 LeaseKind LeaseKindFrom(const std::string& text) {
@@ -84,42 +124,65 @@ json StatusOfLease(const Lease& lease) {
 
 }  // namespace
 
-NodeDaemon::NodeDaemon(const NodeOptions& options)
+NodeDaemon::NodeDaemon(const NodeOptions& options, Inheritance inheritance)
     : options_(options),
-      mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)) {}
+      store_(inheritance),
+      socket_(options.job, inheritance.Take(kLockName), inheritance.Take(kListenerName)),
+      leases_(options.limits.leases_per_user),
+      mount_table_(OpenFile("/proc/self/mountinfo", O_RDONLY, ErrorKind::kSystem)),
+      proofs_(ProofsPath()),
+      metrics_(ServeMetrics()) {
+  if (InUserNamespace()) {
+    user_namespace_ = OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem);
+    mount_namespace_ = OpenFile("/proc/self/ns/mnt", O_RDONLY, ErrorKind::kSystem);
+  }
+  Restore(inheritance);
+}
 
 NodeDaemon::~NodeDaemon() = default;
 
 void NodeDaemon::Run(const SignalSource& signals) {
   std::vector<pollfd> set;
   for (;;) {
-    set = {{signals.fd(), POLLIN, 0}, {socket_.fd(), POLLIN, 0}, {mount_table_.get(), POLLPRI, 0}};
+    const bool accepts = !leaving_ && accept_at_ <= Clock::now();
+    set = {{signals.fd(), POLLIN, 0},
+           {accepts ? socket_.fd() : -1, POLLIN, 0},
+           {mount_table_.get(), POLLPRI, 0}};
     for (const ClientPointer& client : clients_) {
       // Who waits for an answer is not read from, so must not wake anybody either.
-      set.push_back({client->is_waiting ? -1 : client->channel.fd(), POLLIN, 0});
+      set.push_back({MayAsk(*client) ? client->channel.fd() : -1, POLLIN, 0});
     }
     leases_.AppendPollSet(set);
+    if (metrics_) metrics_->AppendPollSet(set);
+    placers_.AppendPollSet(set);
     for (const auto& [domain, pool] : pools_) pool->AppendPollSet(set);
     if (poll(set.data(), set.size(), PollTimeout(Clock::now())) < 0 && errno != EINTR) {
       throw SystemError(ErrorKind::kInternal, errno, "cannot poll");
     }
     const Clock::time_point now = Clock::now();
-    if (const int number = signals.Take()) {
-      LogInfo("{}: ending; workers serve those who have an image", strsignal(number));
-      return;
-    }
+    if (const int number = signals.Take(); number != 0 && !TakeSignal(number, now)) return;
     for (const auto& [domain, pool] : pools_) pool->Handle(now);
     EndLeases(now, set);
+    placers_.Handle();
     for (const ClientPointer& client : std::list(clients_)) HandleClient(client, now);
     clients_.remove_if([](const ClientPointer& client) { return client->gone; });
     if (set[1].revents != 0) Accept(now);
     DetachUnused(now);
-    if (IsIdle(now)) return;
+    EndIdlePools(now);
+    if (metrics_) metrics_->Handle(set, now);
+    KeepEstate();
+    SendAnswers();
+    if (leaving_ && Leave(now)) return;
+    if (IsIdle(now)) {
+      store_.Forget();
+      return;
+    }
     watchdog_.Beat(now);
   }
 }
 
 int NodeDaemon::PollTimeout(Clock::time_point now) const {
+  if (!answers_.empty()) return 0;
   int timeout = static_cast<int>(kLongestSleep.count());
   for (const auto& [domain, pool] : pools_) timeout = std::min(timeout, pool->PollTimeout(now));
   return timeout;
@@ -136,31 +199,41 @@ bool NodeDaemon::IsIdle(Clock::time_point now) {
 void NodeDaemon::Accept(Clock::time_point now) {
   for (;;) {
     FileDescriptor fd(accept4(socket_.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd.valid()) return;
-    ucred peer{};
-    socklen_t length = sizeof peer;
-    if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) continue;
-    if (!socket_.is_system() && peer.uid != geteuid() && peer.uid != 0) continue;
-    const auto of_user = std::ranges::count_if(
-        clients_, [&](const ClientPointer& client) { return client->peer.uid == peer.uid; });
-    const bool is_too_many = clients_.size() >= kMostNodeClients ||
-                             (peer.uid != 0 && static_cast<size_t>(of_user) >= kMostClientsOfUser);
-    const auto client = std::make_shared<Client>(Client{.channel = WorkerChannel(std::move(fd)),
-                                                        .peer = peer,
-                                                        .process = {},
-                                                        .deadline = now + kRequestTimeout});
-    if (is_too_many) {
-      client->channel.Send(Failure(
-          Error(ErrorKind::kSystem, "firnd has too many clients", "Try again in a moment.")));
-      continue;
+    if (!fd.valid()) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      if (errno == EAGAIN) return;
+      // Who waits at the socket would wake poll(2) again at once.
+      LogWarning("cannot take a client, and try again in a second: {}", strerror(errno));
+      accept_at_ = now + kAcceptPause;
+      return;
     }
-    client->process = OpenPeer(client->channel.fd(), peer.pid);
-    clients_.push_back(client);
+    AddClient(std::move(fd), now);
   }
 }
 
+void NodeDaemon::AddClient(FileDescriptor fd, Clock::time_point now) {
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) return;
+  ++counts_.connections;
+  if (!socket_.is_system() && peer.uid != geteuid() && peer.uid != 0) return;
+  const auto client = std::make_shared<Client>(Client{.channel = WorkerChannel(std::move(fd)),
+                                                      .peer = peer,
+                                                      .process = {},
+                                                      .deadline = now + kRequestTimeout});
+  try {
+    CheckClientLimit(peer.uid);
+  } catch (const Error& error) {
+    ++counts_.refused;
+    Refuse(client->channel, error);
+    return;
+  }
+  client->process = OpenPeer(client->channel.fd(), peer.pid);
+  clients_.push_back(client);
+}
+
 void NodeDaemon::HandleClient(const ClientPointer& client, Clock::time_point now) {
-  while (!client->is_waiting && !client->gone) {
+  while (MayAsk(*client) && !client->gone) {
     std::optional<WorkerChannel::Message> message = client->channel.Receive();
     if (!message) break;
     client->deadline = now + kRequestTimeout;
@@ -174,21 +247,32 @@ void NodeDaemon::HandleClient(const ClientPointer& client, Clock::time_point now
 
 void NodeDaemon::Answer(const ClientPointer& client, WorkerChannel::Message& message) {
   try {
-    if (const std::optional<json> answer = Do(client, message)) client->channel.Send(*answer);
+    if (std::optional<json> answer = Do(client, message)) Finish(client, std::move(*answer));
   } catch (const Error& error) {
-    client->channel.Send(Failure(error));
+    Finish(client, Failure(error));
   } catch (const std::exception& error) {
-    client->channel.Send(Failure(Error(ErrorKind::kUsage, error.what())));
+    Finish(client, Failure(Error(ErrorKind::kUsage, error.what())));
   }
 }
 
 std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::Message& message) {
   const std::string op = message.body.value("op", std::string());
   if (op == "attach") {
-    Attach(client, message);
+    try {
+      Attach(client, message);
+    } catch (const std::exception&) {
+      ++counts_.attach_failures;
+      throw;
+    }
     return std::nullopt;
   }
-  if (op == "placed" && client->unplaced) {
+  if (op == "unmount") {
+    Unmount(client, message.body);
+    return std::nullopt;
+  }
+  // Others than the user of this firnd could not have mounted it where this one lives.
+  const bool is_own = client->peer.uid == 0 || !socket_.is_system();
+  if (op == "placed" && client->unplaced && is_own) {
     Lease lease = std::move(*client->unplaced);
     client->unplaced.reset();
     lease.mount_id = message.body.at("mount_id").get<uint64_t>();
@@ -199,51 +283,53 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     const std::string name = message.body.value("lease", std::string());
     return json{{"ok", true}, {"ended", leases_.EndName(name, client->peer.uid).size()}};
   }
-  if (op == "status") return json{{"ok", true}, {"daemon", Status(client->peer.uid)}};
-  if (op == "upgrade") {
-    if (client->peer.uid != 0 && client->peer.uid != geteuid()) {
-      throw Error(ErrorKind::kUsage, "only root may upgrade this firnd");
+  if (op == "namespace") {
+    std::vector<FileDescriptor> fds;
+    if (InUserNamespace()) {
+      fds.push_back(OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem));
     }
-    for (const auto& [domain, pool] : pools_) pool->Upgrade();
-    return json{{"ok", true}, {"workers", pools_.size()}};
+    Finish(client, {{"ok", true}, {"user_namespace", !fds.empty()}}, std::move(fds));
+    return std::nullopt;
   }
-  throw Error(ErrorKind::kUsage,
-              "expected attach, placed, detach, status or upgrade, found '" + op + "'",
-              "Check that firn and firnd are of the same version ('firnd --version').");
+  if (op == "status") {
+    // Too long for a message where there are many leases.
+    std::vector<FileDescriptor> fds;
+    fds.push_back(MakeTextFile(JsonLine(Status(client->peer.uid))));
+    Finish(client, {{"ok", true}}, std::move(fds));
+    return std::nullopt;
+  }
+  if (op == "upgrade") {
+    Upgrade(client);
+    return std::nullopt;
+  }
+  throw Error(
+      ErrorKind::kUsage,
+      "expected attach, placed, unmount, detach, namespace, status or upgrade, found '" + op + "'",
+      "Check that firn and firnd are of the same version ('firnd --version').");
+}
+
+PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
+  return {.domain = domain,
+          .directory = socket_.directory(),
+          .threads = options_.threads,
+          .cache_bytes = options_.cache_bytes,
+          .max_background = options_.max_background,
+          .selinux_context = options_.selinux_context,
+          .replacing = [this] { KeepEstate(); },
+          .proofs = &proofs_};
 }
 
 Pool& NodeDaemon::PoolOf(uid_t domain) {
   std::unique_ptr<Pool>& pool = pools_[domain];
   if (pool == nullptr) {
     try {
-      pool = std::make_unique<Pool>(PoolSettings{.domain = domain,
-                                                 .directory = socket_.directory(),
-                                                 .threads = options_.threads,
-                                                 .cache_bytes = options_.cache_bytes,
-                                                 .max_background = options_.max_background,
-                                                 .selinux_context = options_.selinux_context});
+      pool = std::make_unique<Pool>(SettingsOf(domain));
     } catch (const Error&) {
       pools_.erase(domain);
       throw;
     }
   }
   return *pool;
-}
-
-void NodeDaemon::CheckShareLimit(uid_t user) const {
-  if (user == 0) return;
-  std::vector<ShareNumber> held;
-  for (const Lease& lease : leases_.leases()) {
-    if (lease.holder == user) held.push_back(lease.share);
-  }
-  std::ranges::sort(held);
-  const auto repeated = std::ranges::unique(held);
-  held.erase(repeated.begin(), repeated.end());
-  if (held.size() < kMostSharesOfUser) return;
-  throw Error(ErrorKind::kSystem,
-              "uid " + std::to_string(user) + " has " + std::to_string(held.size()) +
-                  " images attached, as many as a user may",
-              "Detach some, or use --no-daemon.");
 }
 
 void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
@@ -254,10 +340,19 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
   lease.holder = client->peer.uid;
   lease.pid = client->peer.pid;
   lease.name = message.body.value("name", std::string());
-  CheckShareLimit(client->peer.uid);
+  CheckImageLimits(client->peer.uid, image.status);
+  client->target.Close();
+  if (message.body.value("place", false)) {
+    CheckMayPlace(*client, lease, image);
+    if (message.fds.size() < 2) {
+      throw Error(ErrorKind::kUsage, "expected the mount point's descriptor, found none");
+    }
+    client->target = std::move(message.fds[1]);
+  }
   const bool with_view = message.body.value("view", true);
-  Pool& pool = PoolOf(image.status.st_uid);
+  Pool& pool = PoolOf(DomainOf(image, message.body));
   client->is_waiting = true;
+  client->awaited = image.status;
   auto shared_lease = std::make_shared<Lease>(std::move(lease));
   pool.Attach(
       std::move(image), ShareNumber{++last_share_},
@@ -274,6 +369,7 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
                           bool with_view) {
   lease.share = share.number;
   unused_since_.erase(share.number);
+  last_holders_[share.number] = lease.holder;
   json answer = {{"ok", true},
                  {"slot", ToInt(share.slot)},
                  {"id", share.facts.id},
@@ -285,7 +381,8 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
   try {
     if (lease.kind == LeaseKind::kProcess) {
       lease.process = FileDescriptor(fcntl(client->process.get(), F_DUPFD_CLOEXEC, 0));
-      if (!lease.process.valid()) {
+      lease.started = IdentityOf(lease.pid).started;
+      if (!lease.process.valid() || HasProcessEnded(lease.process)) {
         throw Error(ErrorKind::kSystem, "the process that asked for the image has ended");
       }
     }
@@ -299,6 +396,7 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
     return;
   }
   if (!with_view) {
+    ++counts_.attached;
     Finish(client, answer);
     return;
   }
@@ -307,24 +405,33 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
       FinishWithError(client, error);
       return;
     }
-    std::vector<int> fds = {view.get()};
-    FileDescriptor user_namespace;
-    if (InUserNamespace()) {
-      user_namespace = OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem);
-      fds.push_back(user_namespace.get());
+    if (client->target.valid()) {
+      Place(client, std::move(view), answer);
+      return;
     }
-    Finish(client, answer, fds);
+    std::vector<FileDescriptor> fds;
+    fds.push_back(std::move(view));
+    if (InUserNamespace()) {
+      fds.push_back(OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem));
+    }
+    ++counts_.attached;
+    Finish(client, answer, std::move(fds));
   });
 }
 
-void NodeDaemon::Finish(const ClientPointer& client, const json& answer,
-                        const std::vector<int>& fds) {
+void NodeDaemon::Finish(const ClientPointer& client, json answer, std::vector<FileDescriptor> fds) {
   client->is_waiting = false;
+  client->awaited.reset();
   client->deadline = Clock::now() + kRequestTimeout;
-  if (!client->channel.Send(answer, fds)) client->gone = true;
+  answers_.push_back({client, std::move(answer), std::move(fds)});
+}
+
+bool NodeDaemon::MayAsk(const Client& client) const {
+  return !client.is_waiting && (!leaving_ || client.unplaced);
 }
 
 void NodeDaemon::FinishWithError(const ClientPointer& client, const std::exception_ptr& error) {
+  ++counts_.attach_failures;
   try {
     std::rethrow_exception(error);
   } catch (const Error& carried) {
@@ -366,6 +473,51 @@ void NodeDaemon::DetachUnused(Clock::time_point now) {
   }
 }
 
+// Of a pool without images nothing is left but its worker's process, which ends by itself.
+void NodeDaemon::EndIdlePools(Clock::time_point now) {
+  std::erase_if(left_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
+  std::erase_if(last_holders_, [this](const auto& entry) {
+    uid_t domain = 0;
+    return FindShare(entry.first, &domain) == nullptr;
+  });
+  std::erase_if(pools_, [&](const auto& entry) {
+    const auto& [domain, pool] = entry;
+    if (!pool->shares().empty()) {
+      empty_since_.erase(domain);
+      return false;
+    }
+    if (now - empty_since_.try_emplace(domain, now).first->second < kPoolRest) return false;
+    LogInfo("the pool of uid {} ends, as it has no images", domain);
+    retired_ += CountsOf(*pool).Retired();
+    if (pool->worker().pid() > 0) left_.push_back(pool->worker().pid());
+    empty_since_.erase(domain);
+    return true;
+  });
+}
+
+// An ordinary user's firnd reads the same configuration, and has nothing to serve there.
+std::unique_ptr<MetricsServer> NodeDaemon::ServeMetrics() {
+  if (options_.metrics.text.empty() || geteuid() != 0) return nullptr;
+  try {
+    return std::make_unique<MetricsServer>(options_.metrics, [this] { return Metrics(); });
+  } catch (const Error& error) {
+    // Jobs need their images, with or without metrics.
+    LogError("{}", error.what());
+    return nullptr;
+  }
+}
+
+std::string NodeDaemon::Metrics() const {
+  return NodeMetricsText({.started = started_,
+                          .uptime = Clock::now() - started_steady_,
+                          .clients = counts_,
+                          .connected = clients_.size(),
+                          .leases = leases_.leases(),
+                          .pools = pools_,
+                          .retired = retired_},
+                         options_.metrics.is_unix() ? MetricsDetail::kAll : MetricsDetail::kSums);
+}
+
 json NodeDaemon::Status(uid_t caller) const {
   const bool sees_all = caller == 0 || (!socket_.is_system() && caller == geteuid());
   json pools = json::array();
@@ -393,7 +545,9 @@ json NodeDaemon::Status(uid_t caller) const {
           {"version", FIRN_VERSION},
           {"socket", socket_.path()},
           {"system", socket_.is_system()},
+          {"job", options_.job},
           {"linger", options_.linger.count()},
+          {"metrics", metrics_ ? json(metrics_->address().text) : json(nullptr)},
           {"pools", std::move(pools)}};
 }
 

@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "mountd/fuse_mount.h"
+#include "mountd/job_identity.h"
+#include "mountd/job_sockets.h"
 #include "mountd/node_protocol.h"
 
 namespace firn {
@@ -17,29 +19,23 @@ namespace {
 
 constexpr int kBacklog = 256;
 
-// Is the open file still what its name leads to? One that ends takes its lock file away.
-bool IsStillThere(const RuntimeDirectory& directory, const FileDescriptor& lock) {
-  struct stat held {};
-  struct stat found {};
-  return fstat(lock.get(), &held) == 0 &&
-         fstatat(directory.fd(), kNodeLock, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-         held.st_dev == found.st_dev && held.st_ino == found.st_ino;
-}
-
-FileDescriptor TakeLock(const RuntimeDirectory& directory) {
-  const std::string path = directory.path() + "/" + kNodeLock;
+// Waits for one who has it where `wait` says so; one that ends takes its lock file away.
+FileDescriptor TakeLock(const RuntimeDirectory& directory, const std::string& name, bool wait) {
+  const std::string path = directory.path() + "/" + name;
+  const int operation = LOCK_EX | (wait ? 0 : LOCK_NB);
   for (;;) {
     FileDescriptor lock(
-        openat(directory.fd(), kNodeLock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!lock.valid() || (flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno != EWOULDBLOCK)) {
+        openat(directory.fd(), name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    const bool is_locked = lock.valid() && flock(lock.get(), operation) == 0;
+    if (!is_locked && (!lock.valid() || errno != EWOULDBLOCK)) {
       throw SystemError(ErrorKind::kSystem, errno, "cannot lock the node's socket").WithPath(path);
     }
-    if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (!is_locked) {
       throw Error(ErrorKind::kSystem, "another firnd serves this node already",
                   "'firn status' shows it. There is nothing to start.")
           .WithPath(path);
     }
-    if (IsStillThere(directory, lock)) return lock;
+    if (IsStillThere(directory, name, lock)) return lock;
   }
 }
 
@@ -60,15 +56,25 @@ FileDescriptor ConnectAs(const std::string& path, uid_t owner) {
 
 }  // namespace
 
-NodeSocket::NodeSocket()
+NodeSocket::NodeSocket(const std::string& job, FileDescriptor lock, FileDescriptor listener)
     : directory_(RuntimeDirectory::MakeOwn()),
-      is_system_(IsSystem()),
-      path_(directory_.path() + "/" + kNodeSocket),
-      lock_(TakeLock(directory_)),
-      listener_(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+      is_system_(IsSystem() && job.empty()),
+      name_(job.empty() ? kNodeSocket : JobFile(job, kSocketSuffix)),
+      lock_name_(job.empty() ? kNodeLock : JobFile(job, kLockSuffix)),
+      path_(directory_.path() + "/" + name_),
+      lock_(lock.valid() && IsStillThere(directory_, lock_name_, lock)
+                ? std::move(lock)
+                : TakeLock(directory_, lock_name_, /*wait=*/!job.empty())),
+      listener_(std::move(listener)) {
   if (is_system_) fchmod(directory_.fd(), 0711);
-  unlinkat(directory_.fd(), kNodeSocket, 0);  // of one that crashed, as the lock is ours
-  const sockaddr_un address = SocketAddress(directory_.ShortPathOf(kNodeSocket));
+  if (listener_.valid() && faccessat(directory_.fd(), name_.c_str(), F_OK, 0) == 0) return;
+  Listen();
+}
+
+void NodeSocket::Listen() {
+  listener_ = FileDescriptor(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  unlinkat(directory_.fd(), name_.c_str(), 0);  // of one that crashed, as the lock is ours
+  const sockaddr_un address = SocketAddress(directory_.ShortPathOf(name_));
   const mode_t mask = umask(is_system_ ? 0 : 077);
   const bool is_bound =
       listener_.valid() &&
@@ -83,8 +89,9 @@ NodeSocket::NodeSocket()
 }
 
 NodeSocket::~NodeSocket() {
-  unlinkat(directory_.fd(), kNodeSocket, 0);
-  unlinkat(directory_.fd(), kNodeLock, 0);
+  if (is_left_) return;
+  unlinkat(directory_.fd(), name_.c_str(), 0);
+  unlinkat(directory_.fd(), lock_name_.c_str(), 0);
   if (is_system_) fchmod(directory_.fd(), 0700);
   directory_.RemoveIfUnused();
 }
@@ -94,9 +101,15 @@ FileDescriptor ConnectToNode() {
   if (system.valid()) return system;
   for (const RuntimeDirectory& directory : RuntimeDirectory::FindAll()) {
     if (directory.owner() != geteuid()) continue;
-    return ConnectAs(directory.ShortPathOf(kNodeSocket), geteuid());
+    FileDescriptor own = ConnectToNodeIn(directory, kNodeSocket);
+    if (own.valid()) return own;
+    return ConnectToNodeIn(directory, JobFile(OwnJobKey(), kSocketSuffix));
   }
   return FileDescriptor();
+}
+
+FileDescriptor ConnectToNodeIn(const RuntimeDirectory& directory, const std::string& name) {
+  return ConnectAs(directory.ShortPathOf(name), directory.owner());
 }
 
 }  // namespace firn

@@ -1,8 +1,6 @@
 #include "mountd/pool.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sys/vfs.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -16,6 +14,10 @@ namespace {
 
 using nlohmann::json;
 
+// A prefetch that got nowhere for so long gives way to others that wait: its image file may lie on
+// a file system that does not answer.
+constexpr std::chrono::seconds kPrefetchPatience{5};
+
 bool IsSameTime(const timespec& a, const timespec& b) {
   return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
@@ -27,20 +29,38 @@ bool IsSameFile(const struct stat& a, const struct stat& b) {
 }
 
 // May nobody but the owner of the domain change the file's bytes?
-bool IsOwnersAlone(const ShownImage& image) {
-  struct statfs system {};
-  return (image.status.st_mode & (S_IWGRP | S_IWOTH)) == 0 &&
-         fstatfs(image.file.get(), &system) == 0 && system.f_type != FUSE_SUPER_MAGIC;
+bool IsOwnersAlone(const Share& share) {
+  return (share.image.status.st_mode & (S_IWGRP | S_IWOTH)) == 0 && !share.facts.on_fuse;
 }
 
 }  // namespace
+
+bool Share::IsOf(const struct stat& file) const {
+  const auto is_same = [&](const struct stat& other) { return IsSameFile(file, other); };
+  return is_same(image.status) || std::ranges::any_of(copies, is_same);
+}
+
+std::string_view NameOf(Share::Stage stage) {
+  switch (stage) {
+    case Share::Stage::kOpening:
+      return "opening";
+    case Share::Stage::kReady:
+      return "attached";
+    case Share::Stage::kUnleased:
+      return "unleased";
+    case Share::Stage::kDetaching:
+      return "detaching";
+  }
+  return "opening";
+}
 
 Pool::Pool(PoolSettings settings)
     : settings_(std::move(settings)),
       worker_({.threads = settings_.threads,
                .cache_bytes = settings_.cache_bytes,
                .max_background = settings_.max_background,
-               .record = {}},
+               .record = {},
+               .replacing = settings_.replacing},
               prefetch_.shared_state()),
       views_(settings_.directory) {
   worker_.Start();
@@ -59,8 +79,7 @@ Pool::~Pool() {
 Share* Pool::FindShown(const struct stat& file, bool foreign) {
   for (auto& [number, share] : shares_) {
     if (share.stage == Share::Stage::kDetaching || share.image.foreign != foreign) continue;
-    const auto is_same = [&](const struct stat& other) { return IsSameFile(file, other); };
-    if (is_same(share.image.status) || std::ranges::any_of(share.copies, is_same)) return &share;
+    if (share.IsOf(file)) return &share;
   }
   return nullptr;
 }
@@ -95,6 +114,7 @@ void Pool::Attach(ShownImage image, ShareNumber number, Share::Waiter waiter) {
   worker_.Attach(
       {.slot = slot,
        .file = FileDescriptor(fcntl(share.image.file.get(), F_DUPFD_CLOEXEC, 0)),
+       .file_system = FileSystemId{share.image.status.st_dev},
        .path = share.image.path,
        .foreign = share.image.foreign,
        .drop_stored = true},
@@ -135,23 +155,36 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
   }
   Share& share = found->second;
   share.stage = Share::Stage::kReady;
-  LogInfo("attached {} as slot {} of the images of uid {}", share.image.path, ToInt(share.slot),
-          settings_.domain);
+  LogOfUser("attached " + share.image.path + " as slot " + std::to_string(ToInt(share.slot)) +
+            " of the images of uid " + std::to_string(settings_.domain));
   const bool is_first = !prefetched_.contains(number);
   if (is_first && share.image.prefetch && share.facts.has_profile) {
     share.pusher_root = std::move(pusher_root);
     to_prefetch_.push_back(number);
     StartNextPrefetch();
   }
-  if (!share.is_proof_asked && !share.facts.foreign && IsOwnersAlone(share.image)) {
-    share.is_proof_asked = true;
-    worker_.Prove(share.slot, [this, number](bool is_right) {
-      if (const auto proved = shares_.find(number); proved != shares_.end()) {
-        proved->second.proved = is_right;
-      }
-    });
+  if (!share.is_proof_asked && !share.facts.foreign && IsOwnersAlone(share)) {
+    AskForProof(share);
   }
   for (const Share::Waiter& waiter : std::exchange(share.waiting, {})) waiter(&share, nullptr);
+}
+
+void Pool::AskForProof(Share& share) {
+  share.is_proof_asked = true;
+  if (settings_.proofs != nullptr && settings_.proofs->Has(share.facts.id, share.image.status)) {
+    share.proved = true;
+    worker_.Believe(share.slot);
+    return;
+  }
+  worker_.Prove(share.slot, [this, number = share.number](bool is_right) {
+    const auto found = shares_.find(number);
+    if (found == shares_.end()) return;
+    found->second.proved = is_right;
+    // As the file was when it was shown: one that was changed since is another one.
+    if (is_right && settings_.proofs != nullptr) {
+      settings_.proofs->Add(found->second.facts.id, found->second.image.status);
+    }
+  });
 }
 
 void Pool::Fail(ShareNumber number, std::exception_ptr error) {
@@ -199,12 +232,19 @@ void Pool::TakeGone(SlotNumber slot) {
   if (share.views != 0) --share.views;
   if (share.views != 0 || share.stage != Share::Stage::kUnleased) return;
   share.stage = Share::Stage::kDetaching;
-  LogInfo("detaching {}", share.image.path);
+  LogOfUser("detaching " + share.image.path);
   const ShareNumber number = share.number;
   worker_.Detach(slot, [this, number] {
     shares_.erase(number);
     prefetched_.erase(number);
   });
+}
+
+void Pool::LogOfUser(const std::string& message) {
+  const std::optional<uint64_t> left_out = log_limiter_.Admit(Clock::now());
+  if (!left_out) return;
+  if (*left_out > 0) LogInfo("{} more lines on images that come and go were left out", *left_out);
+  LogInfo("{}", message);
 }
 
 void Pool::StartNextPrefetch() {
@@ -213,6 +253,7 @@ void Pool::StartNextPrefetch() {
   prefetching_ = to_prefetch_.front();
   to_prefetch_.pop_front();
   prefetch_.Reset();
+  prefetch_progress_ = {.steps = 0, .since = Clock::now()};
   prefetch_.Start(share.image.file.get(),
                   {.root = std::move(share.pusher_root), .user_namespace = {}},
                   std::max(1u, settings_.threads / 2));
@@ -235,6 +276,26 @@ void Pool::Handle(Clock::time_point now) {
     prefetching_.reset();
     StartNextPrefetch();
   }
+  EndStalledPrefetch(now);
+}
+
+void Pool::EndStalledPrefetch(Clock::time_point now) {
+  if (!prefetching_) return;
+  const uint64_t steps = prefetch_.state().done.load() + prefetch_.state().bytes.load();
+  if (steps != prefetch_progress_.steps) prefetch_progress_ = {.steps = steps, .since = now};
+  if (to_prefetch_.empty() || now - prefetch_progress_.since < kPrefetchPatience) return;
+  LogWarning("the prefetch of {} gets nowhere: going on with another",
+             shares_.at(*prefetching_).image.path);
+  prefetch_.Stop();
+  prefetched_[*prefetching_] = PrefetchStatusOf(prefetch_.state());
+  prefetching_.reset();
+  StartNextPrefetch();
+}
+
+PrefetchStatus Pool::PrefetchOf(const Share& share) const {
+  if (prefetching_ == share.number) return PrefetchStatusOf(prefetch_.state());
+  const auto found = prefetched_.find(share.number);
+  return found != prefetched_.end() ? found->second : PrefetchStatus();
 }
 
 json Pool::Status() const {
@@ -244,6 +305,7 @@ json Pool::Status() const {
           {"restarts", worker_.restarts()},
           {"requests", state.requests.Snapshot()},
           {"requests_total", state.requests.Total()},
+          {"decoded", state.cache.DecodedByKind()},
           {"cache",
            {{"hits", state.cache.hits.load()},
             {"bytes", state.cache.bytes.load()},
@@ -253,15 +315,9 @@ json Pool::Status() const {
 }
 
 json Pool::StatusOf(const Share& share) const {
-  constexpr const char* kStages[] = {"opening", "attached", "unleased", "detaching"};
-  PrefetchStatus prefetch;
-  if (prefetching_ == share.number) prefetch = PrefetchStatusOf(prefetch_.state());
-  if (const auto found = prefetched_.find(share.number); found != prefetched_.end()) {
-    prefetch = found->second;
-  }
   return {
       {"slot", ToInt(share.slot)},
-      {"stage", kStages[static_cast<size_t>(share.stage)]},
+      {"stage", NameOf(share.stage)},
       {"image", share.image.path},
       {"foreign", share.facts.foreign},
       {"id", share.facts.id},
@@ -270,7 +326,7 @@ json Pool::StatusOf(const Share& share) const {
       {"shares_pages", share.proved},
       {"lookups", worker_.state().lookups[ToInt(share.slot) % kMostSlots].load()},
       {"age", std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - share.since).count()},
-      {"prefetch", ToJson(prefetch)}};
+      {"prefetch", ToJson(PrefetchOf(share))}};
 }
 
 }  // namespace firn

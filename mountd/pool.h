@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <chrono>
 #include <deque>
 #include <exception>
@@ -11,11 +12,15 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "mountd/inheritance.h"
 #include "mountd/lease_table.h"
 #include "mountd/prefetch.h"
 #include "mountd/prefetch_status.h"
+#include "mountd/proof_store.h"
+#include "mountd/rate_limiter.h"
 #include "mountd/supervised_worker.h"
 #include "mountd/view_maker.h"
 
@@ -27,7 +32,9 @@ struct PoolSettings {
   unsigned threads = 2;
   size_t cache_bytes = 0;
   unsigned max_background = kDefaultMaxBackground;
-  std::string selinux_context;  // of mounts; may be empty
+  std::string selinux_context;        // of mounts; may be empty
+  std::function<void()> replacing{};  // as of WorkerSettings
+  ProofStore* proofs = nullptr;       // outlives the pool
 };
 
 // An image file that a client showed.
@@ -62,7 +69,14 @@ struct Share {
   unsigned views = 0;          // that somebody has, firnd among them
   FileDescriptor pusher_root;  // until the prefetch has begun
   std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
+
+  // Was that file, as it is now, shown for it?
+  bool IsOf(const struct stat& file) const;
 };
+
+inline constexpr std::array kShareStages = {Share::Stage::kOpening, Share::Stage::kReady,
+                                            Share::Stage::kUnleased, Share::Stage::kDetaching};
+std::string_view NameOf(Share::Stage stage);
 
 // The keeper's side of a trust domain: one FUSE superblock, one worker, and the images that are
 // attached. To be used by one thread, with a loop around poll(2). When it goes, its worker serves
@@ -73,6 +87,10 @@ class Pool {
 
   // Mounts and has it served. Throws kSystem or kNoReply.
   explicit Pool(PoolSettings settings);
+  // One that another keeper has left, in `state`, as Save() gave it; its worker serves still, and
+  // TakeOver() is to be called. What holds for a mounted file system is as it was, not as in
+  // `settings`. Throws kSystem, kInternal or nlohmann::json::exception; then nothing was changed.
+  Pool(PoolSettings settings, const nlohmann::json& state, Inheritance& inheritance);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -87,12 +105,22 @@ class Pool {
   void Detach(ShareNumber number);
   void Upgrade() { worker_.Upgrade(); }
 
+  // For the next keeper: the state, and the descriptors that go with it.
+  nlohmann::json Save(std::map<std::string, int>& descriptors);
+  // Puts a worker in the place of the one that was left, and goes on with what was under way.
+  void TakeOver();
+  // Has no pusher while it lasts: for a process that is about to exec.
+  void PausePrefetch();
+  void ResumePrefetch();
+
   void AppendPollSet(std::vector<pollfd>& set) const;
   int PollTimeout(Clock::time_point now) const { return worker_.PollTimeout(now); }
   void Handle(Clock::time_point now);
 
   const PoolSettings& settings() const { return settings_; }
   const std::map<ShareNumber, Share>& shares() const { return shares_; }
+  const SupervisedWorker& worker() const { return worker_; }
+  PrefetchStatus PrefetchOf(const Share& share) const;
   // Of the pool, without its shares.
   nlohmann::json Status() const;
   nlohmann::json StatusOf(const Share& share) const;
@@ -106,15 +134,28 @@ class Pool {
   void Fail(ShareNumber number, std::exception_ptr error);
   void TakeGone(SlotNumber slot);
   void StartNextPrefetch();
+  // A line that users bring about at will.
+  void LogOfUser(const std::string& message);
+  // Sees to it that the image takes part in the sharing of pages once it is known to be right.
+  void AskForProof(Share& share);
+  void RestoreShare(const nlohmann::json& state, Inheritance& inheritance);
+  void GoOnWith(Share& share);
+  void EndStalledPrefetch(Clock::time_point now);
 
-  const PoolSettings settings_;
+  PoolSettings settings_;
   Prefetch prefetch_;
   std::deque<ShareNumber> to_prefetch_;
   std::optional<ShareNumber> prefetching_;
+  struct Progress {
+    uint64_t steps = 0;
+    Clock::time_point since{};  // when it was so much
+  } prefetch_progress_;
   std::map<ShareNumber, PrefetchStatus> prefetched_;
+  ProcessIdentity former_pusher_;  // of the keeper before
   SupervisedWorker worker_;
   std::map<ShareNumber, Share> shares_;
   uint32_t last_slot_ = 0;
+  RateLimiter log_limiter_{200, std::chrono::seconds(10)};
   ViewMaker views_;  // goes before the worker, whom its thread may wait for
 };
 

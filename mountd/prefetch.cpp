@@ -16,6 +16,11 @@
 #include "mountd/subprocess.h"
 
 namespace firn {
+namespace {
+
+constexpr int kDeathPatience = 200;  // in milliseconds
+
+}  // namespace
 
 void Prefetch::Start(int image, PusherPlace place, unsigned threads) {
   std::vector<std::string> argv = {
@@ -28,6 +33,7 @@ void Prefetch::Start(int image, PusherPlace place, unsigned threads) {
     argv.push_back("--push-user-namespace-fd=" + std::to_string(place.user_namespace.get()));
     inherited.push_back(place.user_namespace.get());
   }
+  std::erase_if(abandoned_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
   state_->stage.store(PrefetchStage::kRunning);
   pid_ = Spawn(argv, {.inherited = std::move(inherited)});
   if (pid_ > 0) process_ = OpenProcess(pid_);
@@ -70,7 +76,13 @@ void Prefetch::Stop() {
   PrefetchStage running = PrefetchStage::kRunning;
   state_->stage.compare_exchange_strong(running, PrefetchStage::kOff);
   kill(pid_, SIGKILL);
-  Reap();
+  pollfd entry{process_.get(), POLLIN, 0};
+  if (!process_.valid() || poll(&entry, 1, kDeathPatience) == 1) {
+    Reap();
+    return;
+  }
+  abandoned_.push_back(std::exchange(pid_, -1));
+  process_.Close();
 }
 
 }  // namespace firn

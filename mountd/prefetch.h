@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <vector>
+
 #include "format/file.h"
 #include "mountd/prefetch_state.h"
 
@@ -41,8 +43,12 @@ class Prefetch {
   // To be called then: leaves no zombie.
   void Reap();
 
-  // Kills the pusher, whose hold on the mount ends with it.
+  // Kills the pusher, whose hold on the mount ends with it. It may hang in the kernel, where it
+  // waits for an answer that does not come: then it is left to die when it can.
   void Stop();
+
+  // -1 where there is no pusher.
+  pid_t pid() const { return pid_; }
 
   // For the worker, which counts there the requests of others. Lives as long as the object.
   SharedPrefetchState& shared_state() { return state_; }
@@ -53,6 +59,7 @@ class Prefetch {
   SharedPrefetchState state_;
   pid_t pid_ = -1;
   FileDescriptor process_;
+  std::vector<pid_t> abandoned_;  // killed, and not dead yet
 };
 
 }  // namespace firn

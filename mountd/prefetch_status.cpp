@@ -37,6 +37,15 @@ PrefetchStatus PrefetchStatusOf(const PrefetchState& state) {
   return status;
 }
 
+PrefetchStatus PrefetchStatusFrom(const nlohmann::json& status) {
+  return {.stage = status.at("stage"),
+          .steps = status.at("steps"),
+          .done = status.at("done"),
+          .missing = status.at("missing"),
+          .failed = status.at("failed"),
+          .bytes = status.at("bytes")};
+}
+
 nlohmann::json ToJson(const PrefetchStatus& status) {
   return {{"stage", status.stage},     {"steps", status.steps},   {"done", status.done},
           {"missing", status.missing}, {"failed", status.failed}, {"bytes", status.bytes}};

@@ -21,6 +21,8 @@ struct PrefetchStatus {
 
 PrefetchStatus PrefetchStatusOf(const PrefetchState& state);
 nlohmann::json ToJson(const PrefetchStatus& status);
+// Throws nlohmann::json::exception where it is no such object.
+PrefetchStatus PrefetchStatusFrom(const nlohmann::json& status);
 
 }  // namespace firn
 

@@ -1,5 +1,6 @@
 #include "mountd/private_mounts.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
 
@@ -25,6 +26,22 @@ void EnterPrivateNamespace() {
 }  // namespace
 
 PrivateMounts::PrivateMounts() : worker_(this) { Run(EnterPrivateNamespace); }
+
+PrivateMounts::PrivateMounts(const FileDescriptor& mount_namespace) : worker_(this) {
+  Run([&] {
+    // Threads share their root and working directory, and setns(2) wants a thread that does not.
+    if (unshare(CLONE_FS) != 0 || setns(mount_namespace.get(), CLONE_NEWNS) != 0) {
+      throw SystemError(ErrorKind::kSystem, errno,
+                        "cannot enter the mount namespace of the firnd before");
+    }
+  });
+}
+
+FileDescriptor PrivateMounts::OpenNamespace() {
+  FileDescriptor opened;
+  Run([&] { opened = OpenFile("/proc/thread-self/ns/mnt", O_RDONLY, ErrorKind::kSystem); });
+  return opened;
+}
 
 PrivateMounts::Worker::~Worker() {
   {

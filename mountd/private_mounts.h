@@ -6,6 +6,8 @@
 #include <mutex>
 #include <thread>
 
+#include "format/file.h"
+
 namespace firn {
 
 // A mount namespace that one thread of this process lives in: what is mounted there is seen by
@@ -14,12 +16,17 @@ class PrivateMounts {
  public:
   // Throws kSystem where the kernel forbids it.
   PrivateMounts();
+  // In a namespace that there is already. Throws kSystem.
+  explicit PrivateMounts(const FileDescriptor& mount_namespace);
   PrivateMounts(const PrivateMounts&) = delete;
   PrivateMounts& operator=(const PrivateMounts&) = delete;
 
   // Runs `task` in the namespace and waits for it; what it throws reaches the caller. Descriptors
   // are shared with the rest of the process. From one thread at a time.
   void Run(const std::function<void()>& task);
+
+  // The namespace, which stays as long as somebody has the descriptor. Throws kSystem.
+  FileDescriptor OpenNamespace();
 
  private:
   // Ends and joins the thread, also where the constructor throws.

@@ -56,14 +56,14 @@ class Filter {
 constexpr int kAllowed[] = {
     SCMP_SYS(read), SCMP_SYS(readv), SCMP_SYS(pread64), SCMP_SYS(preadv), SCMP_SYS(write),
     SCMP_SYS(writev), SCMP_SYS(recvmsg), SCMP_SYS(recvfrom), SCMP_SYS(sendmsg), SCMP_SYS(sendto),
-    SCMP_SYS(close), SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(lseek), SCMP_SYS(fadvise64),
+    SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(fstatfs), SCMP_SYS(lseek), SCMP_SYS(fadvise64),
     SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(eventfd2),
     // memory
     SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(brk),
     // threads and signals
     SCMP_SYS(futex), SCMP_SYS(set_robust_list), SCMP_SYS(rseq), SCMP_SYS(exit),
     SCMP_SYS(exit_group), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sigaltstack), SCMP_SYS(tgkill), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity), SCMP_SYS(setpriority),
+    SCMP_SYS(sigaltstack), SCMP_SYS(sched_yield), SCMP_SYS(sched_getaffinity),
     SCMP_SYS(restart_syscall), SCMP_SYS(membarrier),
     // clocks and numbers
     SCMP_SYS(nanosleep), SCMP_SYS(clock_nanosleep), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
@@ -86,6 +86,27 @@ void DropPrivileges() {
                        "cannot give up new privileges");
 }
 
+CapabilitiesOverExec::CapabilitiesOverExec() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (geteuid() == 0 || syscall(SYS_capget, &header, sets.data()) != 0) return;
+  for (__user_cap_data_struct& set : sets) set.inheritable = set.permitted;
+  if (syscall(SYS_capset, &header, sets.data()) != 0) return;
+  for (unsigned capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    if ((sets[CAP_TO_INDEX(capability)].permitted & CAP_TO_MASK(capability)) == 0) continue;
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+  }
+}
+
+void CapabilitiesOverExec::ForgetExec() {
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (geteuid() == 0 || syscall(SYS_capget, &header, sets.data()) != 0) return;
+  for (__user_cap_data_struct& set : sets) set.inheritable = 0;
+  syscall(SYS_capset, &header, sets.data());
+}
+
 void ConfineToServing() {
   Filter filter;
   for (const int number : kAllowed) filter.Allow(number);
@@ -95,8 +116,12 @@ void ConfineToServing() {
   filter.AllowWhere(SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD);
   filter.Fail(SCMP_SYS(clone3), ENOSYS);
   filter.AllowWhere(SCMP_SYS(prctl), 0, ~uint64_t{0}, PR_SET_NAME);
-  // As fstat() is made of it: a descriptor and no path.
-  filter.AllowWhere(SCMP_SYS(newfstatat), 3, AT_EMPTY_PATH, AT_EMPTY_PATH);
+  for (const int command : {F_GETFD, F_GETFL, F_DUPFD_CLOEXEC}) {
+    filter.AllowWhere(SCMP_SYS(fcntl), 1, ~uint64_t{0}, static_cast<uint64_t>(command));
+  }
+  // Itself, and none of the other workers, who are nobody too.
+  filter.AllowWhere(SCMP_SYS(tgkill), 0, ~uint64_t{0}, static_cast<uint64_t>(getpid()));
+  filter.AllowWhere(SCMP_SYS(setpriority), 1, ~uint64_t{0}, 0);
   filter.Load();
 }
 

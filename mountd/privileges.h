@@ -13,6 +13,20 @@ void DropPrivileges();
 // sockets, processes and everything else fail with EPERM from then on. Throws kSystem.
 void ConfineToServing();
 
+// While it lives, capabilities outlast an exec also where the caller is not called root: in the
+// user namespace of an ordinary user.
+class CapabilitiesOverExec {
+ public:
+  CapabilitiesOverExec();
+  // They go with the next exec again, and were they kept over the last one: ForgetExec().
+  ~CapabilitiesOverExec() { ForgetExec(); }
+  CapabilitiesOverExec(const CapabilitiesOverExec&) = delete;
+  CapabilitiesOverExec& operator=(const CapabilitiesOverExec&) = delete;
+
+  // To be called after the exec, so that processes which this one starts do not have them.
+  static void ForgetExec();
+};
+
 }  // namespace firn
 
 #endif  // FIRN_MOUNTD_PRIVILEGES_H_

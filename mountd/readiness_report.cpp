@@ -3,7 +3,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include "mountd/background.h"
+#include "mountd/init_process.h"
 #include "mountd/log.h"
 #include "mountd/readiness.h"
 #include "mountd/subprocess.h"
@@ -44,7 +47,8 @@ bool ReadinessReport::Tell(const std::string& line) {
 int RunInBackground(BackgroundOptions options, const std::function<void(ReadinessReport&)>& serve) {
   signal(SIGPIPE, SIG_IGN);
   FileDescriptor ready = std::move(options.ready);
-  if (options.foreground) {
+  if (options.foreground || options.is_daemon) {
+    if (const std::optional<int> exit_code = LeaveProcessOne()) return *exit_code;
     ReadinessReport report(std::move(ready));
     return ServeAndReport(options, report, serve);
   }

@@ -27,6 +27,7 @@ struct BackgroundOptions {
   FileDescriptor ready;  // where to tell readiness; invalid: to the process that called
   LogSettings log;
   bool foreground = false;
+  bool is_daemon = false;  // the process went to the background before an exec
 };
 
 // Starts the log and runs `serve`, which tells its readiness. In the foreground it returns when

@@ -29,9 +29,6 @@ std::string Refusal(const std::string& message) {
       {{"error", {{"kind", static_cast<int>(ErrorKind::kUsage)}, {"message", message}}}});
 }
 
-constexpr std::string_view kKindNames[kBlockKinds] = {"data", "fragment", "metadata", "block_map",
-                                                      "page"};
-
 }  // namespace
 
 SignalSource::SignalSource() {
@@ -140,9 +137,7 @@ SessionStatus ServiceLoop::Status() const {
   status.threads = worker.settings().threads;
   status.requests = state.requests.Snapshot();
   status.requests_total = state.requests.Total();
-  for (size_t kind = 0; kind < kBlockKinds; ++kind) {
-    status.decoded[std::string(kKindNames[kind])] = state.cache.decoded[kind].load();
-  }
+  status.decoded = state.cache.DecodedByKind();
   status.cache_hits = state.cache.hits.load();
   status.cache_bytes = state.cache.bytes.load();
   status.cache_capacity = worker.settings().cache_bytes;

@@ -1,6 +1,7 @@
 #include "mountd/service_manager.h"
 
 #include <cstdint>
+#include <cstdlib>
 
 #ifdef FIRN_HAVE_LIBSYSTEMD
 #include <systemd/sd-daemon.h>
@@ -20,6 +21,33 @@ void NotifyManager([[maybe_unused]] const char* state) {
 void TellServiceReady() { NotifyManager("READY=1\nSTATUS=Serving the images of this node"); }
 
 void TellServiceStopping() { NotifyManager("STOPPING=1"); }
+
+bool MayManagerKeepDescriptors() {
+#ifdef FIRN_HAVE_LIBSYSTEMD
+  return std::getenv("NOTIFY_SOCKET") != nullptr;
+#else
+  return false;
+#endif
+}
+
+void GiveManagerDescriptor([[maybe_unused]] const std::string& name, [[maybe_unused]] int fd) {
+#ifdef FIRN_HAVE_LIBSYSTEMD
+  // FDPOLL=0: else it would let go of /dev/fuse for a moment's error of it.
+  const std::string state = "FDSTORE=1\nFDPOLL=0\nFDNAME=" + name;
+  sd_pid_notify_with_fds(/*pid=*/0, /*unset_environment=*/0, state.c_str(), &fd, 1);
+#endif
+}
+
+void TakeManagerDescriptor(const std::string& name) {
+  NotifyManager(("FDSTOREREMOVE=1\nFDNAME=" + name).c_str());
+}
+
+void AwaitManager() {
+#ifdef FIRN_HAVE_LIBSYSTEMD
+  constexpr uint64_t kTimeout = 5'000'000;  // microseconds
+  sd_notify_barrier(/*unset_environment=*/0, kTimeout);
+#endif
+}
 
 Watchdog::Watchdog() {
 #ifdef FIRN_HAVE_LIBSYSTEMD

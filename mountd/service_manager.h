@@ -2,6 +2,7 @@
 #define FIRN_MOUNTD_SERVICE_MANAGER_H_
 
 #include <chrono>
+#include <string>
 
 namespace firn {
 
@@ -9,6 +10,15 @@ namespace firn {
 // where there is none, or where firnd was built without libsystemd.
 void TellServiceReady();
 void TellServiceStopping();
+
+// May a service manager keep descriptors for the next start (sd_notify(3), FDSTORE)? Whether it
+// does is its unit's to say.
+bool MayManagerKeepDescriptors();
+// Has it keep another one, or let go of that one; names are unique.
+void GiveManagerDescriptor(const std::string& name, int fd);
+void TakeManagerDescriptor(const std::string& name);
+// Returns when it has taken what was told so far, or after some seconds.
+void AwaitManager();
 
 // Tells the service manager that the service is alive, where that wants to know ($WATCHDOG_USEC).
 class Watchdog {

@@ -15,6 +15,8 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
+#include <system_error>
+#include <utility>
 
 #include "mountd/fuse_mount.h"
 #include "mountd/log.h"
@@ -24,6 +26,11 @@ namespace {
 
 // Wakes a thread that waits in read(2); nothing else uses it.
 constexpr int kWakeSignal = SIGUSR1;
+
+// Where no thread took a request for so long, though none waited for one, there are too few.
+constexpr std::chrono::milliseconds kWatchInterval{200};
+// A request that ends the worker does so within this, from when it is tried.
+constexpr std::chrono::milliseconds kCarefulPatience{1000};
 
 void InstallWakeHandler() {
   struct sigaction action {};
@@ -99,6 +106,9 @@ Session::Session(const Tree& tree, int fuse, const SessionMemory& memory,
           {.readdirplus = options.recorder == nullptr, .max_background = options.max_background}),
       options_(options),
       fuse_(fuse),
+      gate_(memory,
+            tree.Now()->IsAboveImages(kRootNode) ? RootLayout::kSlots : RootLayout::kImageIsRoot,
+            options.threads / 2),
       ended_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   if (!ended_.valid()) throw SystemError(ErrorKind::kInternal, errno, "cannot make an eventfd");
   fuse_set_log_func(ForwardLog);
@@ -121,16 +131,11 @@ void Session::Start() {
   InstallWakeHandler();
   // libfuse's connection data are written by FUSE_INIT and only read from then on.
   BringUp();
-  AnswerLeftOver();
-  // One for this function, so that no thread takes itself for the last one before all are there.
-  running_ = 1;
-  const auto leave = [this](void*) { LeaveRunning(); };
-  const std::unique_ptr<void, decltype(leave)> self(this, leave);
-  for (unsigned i = 0; i < options_.threads; ++i) {
-    const std::lock_guard lock(mutex_);
-    threads_.emplace_back([this, i] { Serve(i); });
-    ++running_;
-  }
+  CollectLeftOver();
+  if (options_.careful) AnswerCarefully();
+  const std::lock_guard lock(mutex_);
+  AddThreads(options_.threads);
+  watch_ = std::thread([this] { Watch(); });
 }
 
 void Session::BringUp() {
@@ -153,7 +158,8 @@ void Session::BringUp() {
   memory_.MarkAnswered(0);
 }
 
-void Session::AnswerLeftOver() {
+void Session::CollectLeftOver() {
+  gate_.TakeOver();
   for (size_t thread = 0; thread < kMostServingThreads; ++thread) {
     const ByteSpan request = memory_.PendingRequest(thread);
     if (request.empty()) continue;
@@ -163,29 +169,42 @@ void Session::AnswerLeftOver() {
       if (write(fuse_, reply.data(), reply.size()) < 0 && errno != ENOENT) {
         LogError("cannot answer FUSE_INIT: {}", strerror(errno));
       }
-      memory_.MarkAnswered(thread);
-    } else if (options_.careful) {
-      AnswerCarefully(thread);
-    } else if (thread >= options_.threads) {
+    } else if (!gate_.Adopt(request)) {
       Process(request);
-      memory_.MarkAnswered(thread);
+    }
+    memory_.MarkAnswered(thread);
+  }
+}
+
+void Session::AnswerCarefully() {
+  constexpr uint32_t kMostCrashes = 2;
+  while (const auto parked = gate_.Take()) {
+    if (memory_.state().parked[parked->entry].crashes.load() >= kMostCrashes) {
+      RefusePoisoned(memory_.ParkedRequest(parked->entry));
+      gate_.Finish(*parked);
+    } else {
+      TryCarefully(*parked);
     }
   }
 }
 
-void Session::AnswerCarefully(size_t thread) {
-  constexpr uint32_t kMostCrashes = 2;
-  RequestState& state = memory_.state().states[thread];
-  const ByteSpan request = memory_.PendingRequest(thread);
-  if (state.crashes.load() >= kMostCrashes) {
-    RefusePoisoned(request);
-  } else {
-    state.being_tried.store(1);
-    Process(request);
-    state.being_tried.store(0);
-  }
-  state.crashes.store(0);
-  memory_.MarkAnswered(thread);
+void Session::TryCarefully(const RequestGate::Parked& parked) {
+  std::atomic<uint32_t>& being_tried = memory_.state().parked[parked.entry].being_tried;
+  being_tried.store(1);
+  const auto is_done = std::make_shared<std::atomic<bool>>(false);
+  careful_threads_.emplace_back([this, parked, is_done] {
+    ServeParked(parked);
+    const std::lock_guard lock(mutex_);
+    is_done->store(true);
+    changed_.notify_all();
+  });
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, kCarefulPatience, [&] { return is_done->load(); });
+  being_tried.store(0);
+  lock.unlock();
+  if (!is_done->load()) return;
+  careful_threads_.back().join();
+  careful_threads_.pop_back();
 }
 
 void Session::RefusePoisoned(ByteSpan request) {
@@ -199,49 +218,128 @@ void Session::RefusePoisoned(ByteSpan request) {
   }
 }
 
-void Session::LeaveRunning() {
+void Session::LeaveRunning(size_t thread) {
   const std::lock_guard lock(mutex_);
+  threads_.at(thread).has_ended = true;
   if (--running_ == 0) {
     const uint64_t one = 1;
     if (write(ended_.get(), &one, sizeof one) < 0) LogError("eventfd: {}", strerror(errno));
   }
-  thread_ended_.notify_all();
+  changed_.notify_all();
 }
 
 void Session::Serve(size_t thread) {
   pthread_setname_np(pthread_self(), "firnd-serve");
-  if (const ByteSpan left_over = memory_.PendingRequest(thread); !left_over.empty()) {
-    Process(left_over);
-    memory_.MarkAnswered(thread);
+  while (!stopping_.load() && !IsSuperfluous(thread)) {
+    if (const auto parked = gate_.Take()) {
+      taken_.fetch_add(1, std::memory_order_relaxed);
+      ServeParked(*parked);
+    } else if (!ServeOne(thread)) {
+      is_disconnected_.store(true);
+      break;
+    }
   }
-  while (!stopping_.load() && ServeOne(thread)) {
+  LeaveRunning(thread);
+}
+
+bool Session::IsSuperfluous(size_t thread) const {
+  return thread >= options_.threads && waiting_count_.load() >= options_.threads;
+}
+
+void Session::AddThreads(unsigned count) {
+  for (size_t number = 0; count > 0 && number < kMostServingThreads; ++number) {
+    if (threads_.contains(number)) continue;
+    std::thread thread([this, number] { Serve(number); });
+    threads_[number].thread = std::move(thread);
+    ++running_;
+    --count;
   }
-  LeaveRunning();
+}
+
+void Session::JoinEnded() {
+  for (auto at = threads_.begin(); at != threads_.end();) {
+    if (at->second.has_ended) {
+      at->second.thread.join();
+      at = threads_.erase(at);
+    } else {
+      ++at;
+    }
+  }
+}
+
+// A signal that comes just before read() is lost: the next one will not be.
+void Session::WakeWaiting() {
+  for (auto& [number, serving] : threads_) {
+    if (is_waiting_[number].load()) pthread_kill(serving.thread.native_handle(), kWakeSignal);
+  }
+}
+
+void Session::Watch() {
+  pthread_setname_np(pthread_self(), "firnd-watch");
+  uint64_t last_taken = 0;
+  std::unique_lock lock(mutex_);
+  while (!changed_.wait_for(lock, kWatchInterval, [this] { return stopping_.load(); })) {
+    if (is_disconnected_.load()) continue;
+    JoinEnded();
+    const uint64_t taken = taken_.load();
+    if (waiting_count_.load() > 0) {
+      if (gate_.HasReady()) WakeWaiting();
+    } else if (taken == last_taken) {
+      try {
+        AddThreads(options_.threads);
+      } catch (const std::system_error& error) {
+        LogWarning("all {} threads wait, and no more can be had: {}", threads_.size(),
+                   error.what());
+      }
+    }
+    last_taken = taken;
+  }
 }
 
 ssize_t Session::ReadRequest(size_t thread) {
   memory_.MarkAnswered(thread);
   const MutableByteSpan room = memory_.RoomOf(thread);
+  is_waiting_[thread].store(true);
+  waiting_count_.fetch_add(1);
   const ssize_t got = read(fuse_, room.data(), room.size());
+  const int error = errno;
+  waiting_count_.fetch_sub(1);
+  is_waiting_[thread].store(false);
   if (got >= 0) return got;
   // ENOENT: whoever asked was killed before the request could be read.
-  if (errno == EINTR || errno == EAGAIN || errno == ENOENT) return 0;
-  if (errno != ENODEV) LogError("cannot read requests from /dev/fuse: {}", strerror(errno));
+  if (error == EINTR || error == EAGAIN || error == ENOENT) return 0;
+  if (error != ENODEV) LogError("cannot read requests from /dev/fuse: {}", strerror(error));
   return -1;
 }
 
 bool Session::ServeOne(size_t thread) {
   const ssize_t got = ReadRequest(thread);
   if (got <= 0) return got == 0;
+  taken_.fetch_add(1, std::memory_order_relaxed);
   const ByteSpan request = memory_.RoomOf(thread).first(static_cast<size_t>(got));
   memory_.state().requests.Count(request);
   if (options_.recorder != nullptr) options_.recorder->Observe(request);
+  const RequestGate::Entry entry = gate_.Enter(request);
+  if (entry.pass) {
+    ProcessCounted(request);
+    gate_.Leave(*entry.pass);
+  } else if (!entry.is_parked) {
+    return true;  // the session stops: the next worker finds it here
+  }
+  memory_.MarkAnswered(thread);
+  return true;
+}
+
+void Session::ServeParked(const RequestGate::Parked& parked) {
+  ProcessCounted(memory_.ParkedRequest(parked.entry));
+  gate_.Finish(parked);
+}
+
+void Session::ProcessCounted(ByteSpan request) {
   const bool is_waited_for = IsPrefetching() && !IsOfPusher(request);
   if (is_waited_for) options_.prefetch->waiting.fetch_add(1, std::memory_order_relaxed);
   Process(request);
   if (is_waited_for) options_.prefetch->waiting.fetch_sub(1, std::memory_order_relaxed);
-  memory_.MarkAnswered(thread);
-  return true;
 }
 
 // Every handler answers before it returns.
@@ -274,16 +372,22 @@ void Session::InvalidateRootEntry(const std::string& name) {
 }
 
 void Session::Stop() {
-  stopping_.store(true);
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_.store(true);
+  }
+  changed_.notify_all();
+  if (watch_.joinable()) watch_.join();
+  gate_.Close();
   std::unique_lock lock(mutex_);
   while (running_ != 0) {
-    // A signal that comes between a thread's look at stopping_ and its read() is lost: repeat.
-    for (std::thread& thread : threads_) pthread_kill(thread.native_handle(), kWakeSignal);
-    thread_ended_.wait_for(lock, std::chrono::milliseconds(10));
+    WakeWaiting();
+    changed_.wait_for(lock, std::chrono::milliseconds(10));
   }
+  JoinEnded();
   lock.unlock();
-  for (std::thread& thread : threads_) thread.join();
-  threads_.clear();
+  for (std::thread& thread : careful_threads_) thread.join();
+  careful_threads_.clear();
 }
 
 }  // namespace firn

@@ -1,9 +1,11 @@
 #ifndef FIRN_MOUNTD_SESSION_H_
 #define FIRN_MOUNTD_SESSION_H_
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -14,6 +16,7 @@
 #include "mountd/dispatcher.h"
 #include "mountd/init_exchange.h"
 #include "mountd/prefetch_state.h"
+#include "mountd/request_gate.h"
 #include "mountd/session_memory.h"
 #include "mountd/tree.h"
 
@@ -23,7 +26,8 @@ namespace firn {
 unsigned DefaultThreadCount();
 
 struct ServeOptions {
-  unsigned threads = 2;  // at most kMostServingThreads, and the same for each worker of a session
+  // At most kMostServingThreads. There are more, up to that, while all wait for image files.
+  unsigned threads = 2;
   // Answer what the worker before left one by one, so that one request alone is to blame where
   // this worker crashes too; what has crashed two is answered with EIO.
   bool careful = false;
@@ -36,6 +40,9 @@ struct ServeOptions {
 // Serves one FUSE superblock, from a descriptor of /dev/fuse that is mounted already. Every
 // request is counted where it is read. What is read and not answered stays in the session's
 // memory, where the next worker of the same superblock finds it.
+//
+// A thread that reads an image file may wait for its file system, maybe for ever. The gate sees to
+// it that one such file system does not take all threads; where some do, threads are added.
 class Session {
  public:
   // `tree`, `memory` and what `options` point to outlive the session. `fuse` stays the caller's.
@@ -63,7 +70,8 @@ class Session {
   // wait for requests of that name, so not to be called by one of the session's threads.
   void InvalidateRootEntry(const std::string& name);
 
-  unsigned thread_count() const { return options_.threads; }
+  // To be told of the images; those that are there before Start(), before it.
+  RequestGate& gate() { return gate_; }
   const OpcodeCounters& requests() const { return memory_.state().requests; }
   const ErrorCounters& errors() const { return memory_.state().errors; }
 
@@ -72,17 +80,33 @@ class Session {
     void operator()(fuse_session* session) const;
   };
 
+  struct ServingThread {
+    std::thread thread;
+    bool has_ended = false;
+  };
+
   void BringUp();
-  void AnswerLeftOver();
-  void AnswerCarefully(size_t thread);
+  void CollectLeftOver();
+  void AnswerCarefully();
+  // Returns when it is answered, or is long under way without ending the worker.
+  void TryCarefully(const RequestGate::Parked& parked);
   void Serve(size_t thread);
-  void LeaveRunning();
+  void LeaveRunning(size_t thread);
+  bool IsSuperfluous(size_t thread) const;
   // False at the end of the connection.
   bool ServeOne(size_t thread);
+  void ServeParked(const RequestGate::Parked& parked);
   // Reads a request into the thread's room; 0 where there was none, negative at the end.
   ssize_t ReadRequest(size_t thread);
+  // A request that was read: for the first time, or by an earlier worker.
   void Process(ByteSpan request);
+  void ProcessCounted(ByteSpan request);
   void RefusePoisoned(ByteSpan request);
+  // The following with mutex_ held.
+  void AddThreads(unsigned count);
+  void JoinEnded();
+  void WakeWaiting();
+  void Watch();
   bool IsPrefetching() const;
   bool IsOfPusher(ByteSpan request) const;
 
@@ -91,13 +115,20 @@ class Session {
   Dispatcher dispatcher_;
   const ServeOptions options_;
   const int fuse_;
+  RequestGate gate_;
   FileDescriptor ended_;
   std::unique_ptr<fuse_session, DestroySession> session_;
-  std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> is_disconnected_{false};
+  std::atomic<unsigned> waiting_count_{0};  // threads that wait for a request
+  std::array<std::atomic<bool>, kMostServingThreads> is_waiting_{};
+  std::atomic<uint64_t> taken_{0};  // requests so far
   std::mutex mutex_;
-  std::condition_variable thread_ended_;
+  std::condition_variable changed_;  // a thread has ended, or is to end
+  std::map<size_t, ServingThread> threads_;
   unsigned running_ = 0;
+  std::vector<std::thread> careful_threads_;  // with left-over requests that take long
+  std::thread watch_;
 };
 
 }  // namespace firn

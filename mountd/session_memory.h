@@ -19,6 +19,10 @@ inline constexpr size_t kMostServingThreads = 256;
 // The kernel wants room for the longest write that FUSE_INIT allowed, though none ever comes: 1 MiB
 // and a header of 4 KiB, as libfuse has it. Of this only the pages that are used take memory.
 inline constexpr size_t kRequestRoom = (size_t{1} << 20) + 4096;
+// Requests that were read and wait for something else than a thread stand in entries of their own,
+// each with room for the longest one that can have to wait: a look-up of the longest name.
+inline constexpr size_t kMostParked = 4096;
+inline constexpr size_t kParkedRoom = 2048;
 
 // The kernel's first request of a session and its answer: what a later worker's libfuse is brought
 // up with. Written once.
@@ -29,7 +33,7 @@ struct RecordedInit {
   std::array<std::byte, 256> reply{};
 };
 
-// How a request that was read and not answered fared; the request itself stands in the ring.
+// How a parked request fared, which an earlier worker may have left.
 struct RequestState {
   std::atomic<uint32_t> being_tried{0};  // by a worker that answers left-over requests one by one
   std::atomic<uint32_t> crashes{0};      // of workers that were at it alone
@@ -41,7 +45,7 @@ inline constexpr size_t kMostSlots = 4096;
 // What outlives the worker of a session: shared by keeper and worker, in memory that both have
 // mapped. All of it are atomic numbers; counts only grow.
 struct SessionState {
-  static constexpr uint32_t kLayout = 1;  // of this structure: workers of another cannot take over
+  static constexpr uint32_t kLayout = 2;  // of this structure: workers of another cannot take over
 
   uint32_t layout = kLayout;
   std::atomic<uint64_t> heartbeat{0};  // grows while a worker is alive and scheduled
@@ -51,13 +55,13 @@ struct SessionState {
   BlockCacheCounters cache;
   std::atomic<uint64_t> bytes_read{0};  // from image files
   RecordedInit init;
-  std::array<RequestState, kMostServingThreads> states;
+  std::array<RequestState, kMostParked> parked;
   // The kernel's references to the ids of each slot, by its number modulo kMostSlots.
   std::array<std::atomic<uint64_t>, kMostSlots> lookups{};
 };
 
-// Owns a mapping of a session's memory: the state and the request ring. Its addresses are the same
-// as long as the object lives.
+// Owns a mapping of a session's memory: the state, the request ring and the parked requests. Its
+// addresses are the same as long as the object lives.
 class SessionMemory {
  public:
   // A new one. Throws kInternal.
@@ -77,12 +81,20 @@ class SessionMemory {
   // as pending from the moment that the kernel has written its number.
   void MarkAnswered(size_t thread) const;
 
+  // Copies a request, of at most kParkedRoom bytes, into the parked entry of that number, which
+  // holds none: from then on it is pending there too.
+  void Park(size_t entry, ByteSpan request) const;
+  // As PendingRequest() and MarkAnswered(), of a parked entry.
+  ByteSpan ParkedRequest(size_t entry) const;
+  void MarkParkedAnswered(size_t entry) const;
+
  private:
   struct Unmap {
     void operator()(SessionState* state) const;
   };
 
   std::byte* ring() const;
+  std::byte* ParkedRoomOf(size_t entry) const;
 
   FileDescriptor fd_;
   std::unique_ptr<SessionState, Unmap> state_;

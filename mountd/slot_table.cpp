@@ -68,7 +68,7 @@ std::optional<NodeId> SlotTable::FindShared(AttachedImage& image, const Inode& f
   for (const Slot& slot : slots_) {
     AttachedImage& other = *slot.image;
     if (other.slot() >= image.slot()) break;
-    if (!slot.shown || !other.MayShare()) continue;
+    if (!slot.shown || !image.MayShareWith(other)) continue;
     if (!looked_for) {
       looked_for = WhereReadable(
           image, [&] { return std::optional<EqualFile>(std::in_place, image.image(), file); });

@@ -71,7 +71,7 @@ class SlotTable {
   AttachedImage* FindImageOf(NodeId node) const;
 
   // The id by which the kernel is to know an inode. Of a regular file that of its counterpart in
-  // the lowest shown slot that has one, where both images MayShare().
+  // the lowest shown slot that has one, where they are images that MayShareWith() each other.
   NodeId NodeOf(AttachedImage& image, const Inode& inode) const;
   // Of an inode that is known to be no regular file.
   NodeId OwnNodeOf(const AttachedImage& image, InodeNumber inode) const;

@@ -79,8 +79,10 @@ pid_t Spawn(const std::vector<std::string>& argv, const SpawnOptions& options) {
   std::vector<std::string> own = options.environment;
   std::vector<char*> environment = Pointers(own);
   environment.pop_back();
-  for (char** variable = environ; *variable != nullptr; ++variable) {
-    environment.push_back(*variable);
+  if (!options.only_environment) {
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+      environment.push_back(*variable);
+    }
   }
   environment.push_back(nullptr);
   pid_t pid = 0;

@@ -21,6 +21,7 @@ Pipe MakePipe();
 struct SpawnOptions {
   std::vector<int> inherited{};            // descriptors that stay open at their numbers
   std::vector<std::string> environment{};  // "NAME=VALUE", besides the caller's own
+  bool only_environment = false;           // leave out the caller's own
   int stderr_fd = -1;                      // what becomes its standard error; -1: the caller's
 };
 

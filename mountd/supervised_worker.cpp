@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "mountd/carried_error.h"
 #include "mountd/heartbeat.h"
+#include "mountd/keeper_exec.h"
 #include "mountd/log.h"
 #include "mountd/subprocess.h"
 
@@ -35,15 +35,7 @@ constexpr seconds kCrashWindow{30};
 constexpr milliseconds kFirstPause{100};
 constexpr milliseconds kLongestPause{5000};
 constexpr milliseconds kDrainTimeout{5000};
-
-// Of the program that runs; when it was replaced, of what is there now.
-std::string ProgramOnDisk() {
-  std::error_code ignored;
-  std::string path = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
-  constexpr std::string_view kDeleted = " (deleted)";
-  if (path.ends_with(kDeleted)) path.resize(path.size() - kDeleted.size());
-  return path;
-}
+constexpr milliseconds kOpeningTimeout{2000};
 
 std::string DescribeExit(int exit_code) {
   if (exit_code < 128) return "exit code " + std::to_string(exit_code);
@@ -56,8 +48,14 @@ bool IsReadable(int fd, milliseconds timeout) {
   return poll(&entry, 1, static_cast<int>(timeout.count())) == 1;
 }
 
+Error WorkerEnded() {
+  return Error(ErrorKind::kNoReply, "firnd's worker ended before it was ready",
+               "The log may say why.");
+}
+
 ImageFacts FactsFrom(const json& answer) {
   return {.foreign = answer.value("foreign", false),
+          .on_fuse = answer.value("on_fuse", false),
           .has_profile = answer.value("has_profile", false),
           .id = answer.value("id", std::string()),
           .name = answer.value("name", std::string()),
@@ -82,7 +80,7 @@ void SupervisedWorker::End() {
     bool is_dead = false;
     while (!is_dead && Clock::now() < deadline) {
       is_dead = IsReadable(current_->pidfd.get(), milliseconds(10));
-      while (const auto message = current_->channel.Receive()) IsAnswer(message->body);
+      while (const auto message = current_->channel.Receive()) IsAnswer(*current_, message->body);
     }
   }
   kill(current_->pid, SIGKILL);
@@ -105,7 +103,7 @@ SupervisedWorker::Process SupervisedWorker::Spawn(const std::string& program) co
     WaitForExit(pid);
     throw SystemError(ErrorKind::kSystem, errno, "cannot watch firnd's worker");
   }
-  return {pid, std::move(pidfd), WorkerChannel(std::move(ours))};
+  return {pid, std::move(pidfd), WorkerChannel(std::move(ours)), IdentityOf(pid)};
 }
 
 void SupervisedWorker::SendStart(Process& process) {
@@ -118,23 +116,24 @@ void SupervisedWorker::SendStart(Process& process) {
                         {"max_background", settings_.max_background},
                         {"record", settings_.record.valid()}},
                        fds);
-  process.due.push_back(std::nullopt);
+  ++process.due;
 }
 
 void SupervisedWorker::SendAttach(Process& process, const WorkerImage& image) {
   process.channel.Send({{"op", "attach"},
                         {"slot", ToInt(image.slot)},
+                        {"file_system", static_cast<uint64_t>(image.file_system)},
                         {"path", image.path},
                         {"foreign", image.foreign},
                         {"drop_stored", image.drop_stored},
                         {"proved", image.proved}},
                        std::array{image.file.get()});
-  process.due.push_back(image.slot);
+  process.opening.insert(image.slot);
 }
 
 void SupervisedWorker::SendSlot(Process& process, const char* operation, SlotNumber slot) {
   process.channel.Send({{"op", operation}, {"slot", ToInt(slot)}});
-  process.due.push_back(std::nullopt);
+  ++process.due;
 }
 
 // What the worker before was told of images.
@@ -146,18 +145,46 @@ void SupervisedWorker::SendServe(Process& process, bool careful) const {
   process.channel.Send(
       {{"op", "serve"}, {"above_images", layout_ == RootLayout::kSlots}, {"careful", careful}},
       std::array{fuse_.get()});
-  process.due.push_back(std::nullopt);
+  ++process.due;
   for (const auto& [slot, served] : images_) {
     if (served.detached) SendSlot(process, "detach", slot);
     if (served.proved) SendSlot(process, "prove", slot);
   }
 }
 
-bool SupervisedWorker::IsAnswer(const json& body) {
+void SupervisedWorker::TakeOpened(Process& process, const json& body) {
+  const SlotNumber slot{body["opened"].get<uint32_t>()};
+  process.opening.erase(slot);
+  const auto found = images_.find(slot);
+  if (!body.contains("error")) {
+    if (found == images_.end()) return;
+    found->second.failed = nullptr;
+    if (const auto attached = std::exchange(found->second.attached, nullptr)) {
+      attached(FactsFrom(body));
+    }
+    return;
+  }
+  const Error error = ErrorFromJson(body["error"]);
+  if (found == images_.end() || !found->second.failed) {
+    // One that an earlier worker had opened stays: it may come back, and has users.
+    LogError("{}", error.what());
+    process.refused = error;
+    return;
+  }
+  const auto failed = std::move(found->second.failed);
+  images_.erase(found);
+  failed(error);
+}
+
+bool SupervisedWorker::IsAnswer(Process& process, const json& body) {
   if (const auto level = body.find("log"); level != body.end() && level->is_number_integer()) {
     const int number = std::clamp(level->get<int>(), 0, static_cast<int>(LogLevel::kError));
     LogLine(static_cast<LogLevel>(number), body.value("message", std::string()),
             LogFieldsFrom(body));
+    return false;
+  }
+  if (const auto slot = body.find("opened"); slot != body.end() && slot->is_number_unsigned()) {
+    TakeOpened(process, body);
     return false;
   }
   for (const char* event : {"released", "proved"}) {
@@ -183,13 +210,12 @@ json SupervisedWorker::Await(Process& process) {
   for (;;) {
     IsReadable(process.channel.fd(), milliseconds(-1));
     const std::optional<WorkerChannel::Message> message = process.channel.Receive();
-    if (message && !IsAnswer(message->body)) continue;
-    if (message && !process.due.empty()) process.due.pop_front();
+    if (message && !IsAnswer(process, message->body)) continue;
+    if (message && process.due > 0) --process.due;
     if (message && message->body.contains("error")) throw ErrorFromJson(message->body["error"]);
     if (message) return message->body;
     if (!process.channel.ended()) continue;
-    throw Error(ErrorKind::kNoReply, "firnd's worker ended before it was ready",
-                "The log may say why.");
+    throw WorkerEnded();
   }
 }
 
@@ -201,11 +227,30 @@ void SupervisedWorker::Start() {
 }
 
 ImageFacts SupervisedWorker::AttachNow(WorkerImage image) {
-  SendAttach(*current_, image);
-  ImageFacts facts = FactsFrom(Await(*current_));
   const SlotNumber slot = image.slot;
-  images_[slot].image = std::move(image);
-  return facts;
+  std::optional<ImageFacts> facts;
+  std::optional<Error> error;
+  Attach(
+      std::move(image), [&](const ImageFacts& told) { facts = told; },
+      [&](const Error& told) { error = told; });
+  while (!facts && !error && !current_->channel.ended()) {
+    IsReadable(current_->channel.fd(), milliseconds(-1));
+    while (const auto message = current_->channel.Receive()) IsAnswer(*current_, message->body);
+  }
+  if (facts) return *facts;
+  images_.erase(slot);
+  throw error ? *error : WorkerEnded();
+}
+
+void SupervisedWorker::AwaitImages(Process& process) {
+  while (process.due > 0) Await(process);
+  const Clock::time_point deadline = Clock::now() + kOpeningTimeout;
+  while (!process.opening.empty() && Clock::now() < deadline && !process.channel.ended()) {
+    IsReadable(process.channel.fd(), milliseconds(10));
+    while (const auto message = process.channel.Receive()) IsAnswer(process, message->body);
+  }
+  if (process.channel.ended()) throw WorkerEnded();
+  if (process.refused) throw *process.refused;
 }
 
 void SupervisedWorker::Serve(FileDescriptor fuse, RootLayout layout) {
@@ -214,7 +259,7 @@ void SupervisedWorker::Serve(FileDescriptor fuse, RootLayout layout) {
     memory_.emplace();
     Start();
     SendImages(*current_);
-    while (!current_->due.empty()) Await(*current_);
+    AwaitImages(*current_);
   }
   fuse_ = std::move(fuse);
   layout_ = layout;
@@ -243,13 +288,18 @@ void SupervisedWorker::Prove(SlotNumber slot, std::function<void(bool is_right)>
   if (current_) SendSlot(*current_, "prove", slot);
 }
 
+void SupervisedWorker::Believe(SlotNumber slot) {
+  images_.at(slot).image.proved = true;
+  if (current_) SendSlot(*current_, "believe", slot);
+}
+
 void SupervisedWorker::Upgrade() {
   const std::string program = ProgramOnDisk();
   Process next = Spawn(program);
   try {
     SendStart(next);
     SendImages(next);
-    while (!next.due.empty()) Await(next);
+    AwaitImages(next);
   } catch (const Error&) {
     kill(next.pid, SIGKILL);
     WaitForExit(next.pid);
@@ -267,8 +317,15 @@ void SupervisedWorker::Upgrade() {
   LogInfo("worker {} takes over from {}, running {}", next.pid, pid(), program);
   current_ = std::move(next);
   restart_at_.reset();
-  SendServe(*current_, /*careful=*/false);
+  careful_ = false;
+  BeginServing();
+}
+
+void SupervisedWorker::BeginServing() {
+  if (settings_.replacing) settings_.replacing();
+  SendServe(*current_, careful_);
   silent_checks_ = 0;
+  next_check_ = Clock::now() + kCheckInterval;
 }
 
 void SupervisedWorker::AppendPollSet(std::vector<pollfd>& set) const {
@@ -305,33 +362,14 @@ void SupervisedWorker::Handle(Clock::time_point now) {
 
 void SupervisedWorker::TakeMessages(Clock::time_point now) {
   while (std::optional<WorkerChannel::Message> message = current_->channel.Receive()) {
-    if (IsAnswer(message->body)) TakeAnswer(message->body, now);
+    if (IsAnswer(*current_, message->body)) TakeAnswer(message->body, now);
   }
 }
 
 void SupervisedWorker::TakeAnswer(const json& body, Clock::time_point now) {
-  std::optional<SlotNumber> slot;
-  if (!current_->due.empty()) {
-    slot = current_->due.front();
-    current_->due.pop_front();
-  }
-  const auto found = slot ? images_.find(*slot) : images_.end();
-  if (!body.contains("error")) {
-    if (found == images_.end()) return;
-    found->second.failed = nullptr;
-    if (const auto attached = std::exchange(found->second.attached, nullptr)) {
-      attached(FactsFrom(body));
-    }
-    return;
-  }
+  if (current_->due > 0) --current_->due;
+  if (!body.contains("error")) return;
   const Error error = ErrorFromJson(body["error"]);
-  if (found != images_.end()) {
-    // One that an earlier worker had opened stays: it may come back, and has users.
-    const auto failed = std::move(found->second.failed);
-    if (failed) images_.erase(found);
-    failed ? failed(error) : LogError("{}", error.what());
-    return;
-  }
   LogError("worker {} cannot go on: {}", current_->pid, error.what());
   kill(current_->pid, SIGKILL);
   crashes_.push_back(now);  // so that it is not tried again at once, for ever
@@ -372,9 +410,7 @@ void SupervisedWorker::HandleDeath(int exit_code, Clock::time_point now) {
     return;
   }
   careful_ = exit_code != 128 + SIGKILL;
-  for (RequestState& request : memory_->state().states) {
-    if (request.being_tried.exchange(0) != 0 && careful_) request.crashes.fetch_add(1);
-  }
+  NoteCrash();
   prefetch_->waiting.store(0);
   if (careful_) crashes_.push_back(now);
   while (!crashes_.empty() && now - crashes_.front() > kCrashWindow) crashes_.pop_front();
@@ -386,6 +422,12 @@ void SupervisedWorker::HandleDeath(int exit_code, Clock::time_point now) {
   LogError("worker {} died by {}: starting another in {} ms; its users wait", dead,
            DescribeExit(exit_code), pause.count());
   restart_at_ = now + pause;
+}
+
+void SupervisedWorker::NoteCrash() {
+  for (RequestState& request : memory_->state().parked) {
+    if (request.being_tried.exchange(0) != 0 && careful_) request.crashes.fetch_add(1);
+  }
 }
 
 void SupervisedWorker::Restart(Clock::time_point now) {
@@ -400,9 +442,8 @@ void SupervisedWorker::Restart(Clock::time_point now) {
   ++restarts_;
   SendStart(*current_);
   SendImages(*current_);
-  SendServe(*current_, careful_);
-  silent_checks_ = 0;
-  next_check_ = now + kCheckInterval;
+  EndFormer();
+  BeginServing();
 }
 
 }  // namespace firn

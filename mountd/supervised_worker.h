@@ -9,11 +9,13 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "mountd/fuse_mount.h"
 #include "mountd/prefetch_state.h"
+#include "mountd/process_identity.h"
 #include "mountd/session_memory.h"
 #include "mountd/tree.h"
 #include "mountd/worker_channel.h"
@@ -26,12 +28,15 @@ struct WorkerSettings {
   size_t cache_bytes = 0;
   unsigned max_background = kDefaultMaxBackground;  // the same for each worker: FUSE_INIT says it
   FileDescriptor record;  // where to write the profile at the end; invalid: nothing is recorded
+  // Called when another worker is about to serve in the place of one before: process() is that one.
+  std::function<void()> replacing{};
 };
 
 // An image that a worker is to serve.
 struct WorkerImage {
   SlotNumber slot{1};
-  FileDescriptor file;   // open for reading
+  FileDescriptor file;  // open for reading
+  FileSystemId file_system{};
   std::string path;      // for messages
   bool foreign = false;  // take SquashFS files without an appendix too
   bool drop_stored = false;
@@ -41,6 +46,7 @@ struct WorkerImage {
 // What a worker tells of the image that it opened.
 struct ImageFacts {
   bool foreign = false;
+  bool on_fuse = false;  // the file lies on a FUSE file system
   bool has_profile = false;
   std::string id;  // of a foreign image empty, as are name and prefix
   std::string name;
@@ -56,6 +62,9 @@ class SupervisedWorker {
 
   // `prefetch` outlives it.
   SupervisedWorker(WorkerSettings settings, SharedPrefetchState& prefetch);
+  // Of a session that another keeper has left. `former` is its worker, which may serve still.
+  SupervisedWorker(WorkerSettings settings, SharedPrefetchState& prefetch, FileDescriptor memory,
+                   FileDescriptor fuse, RootLayout layout, ProcessIdentity former);
   // Ends the worker after the requests at hand, or kills it.
   ~SupervisedWorker();
   SupervisedWorker(const SupervisedWorker&) = delete;
@@ -69,18 +78,30 @@ class SupervisedWorker {
   // more for another mount, where the first is gone.
   void Serve(FileDescriptor fuse, RootLayout layout);
 
+  // Of a session that was left: an image that the worker before had. Call TakeOver() then.
+  void Restore(WorkerImage image);
+  // Killed ones that this very process, before it exec'd, had not seen to end.
+  void RestoreAbandoned(std::vector<pid_t> abandoned) { abandoned_ = std::move(abandoned); }
+  // Puts a worker in the place of the one that was left, as Upgrade() does, but for images that
+  // cannot be opened any more: they are logged, and the rest is served. Where no worker can be
+  // started it is tried again, and the one that was left goes on meanwhile.
+  void TakeOver();
+
   // Have it do something while it serves; Handle() calls back, once, `failed` where it is given.
   void Attach(WorkerImage image, std::function<void(const ImageFacts&)> attached,
               std::function<void(const Error&)> failed);
   // `released` comes when the kernel has forgotten the image, which may be never.
   void Detach(SlotNumber slot, std::function<void()> released);
   void Prove(SlotNumber slot, std::function<void(bool is_right)> proved);
+  // The digests are known to be true, from a proof that was made before.
+  void Believe(SlotNumber slot);
 
   // The worker is to outlive this object: without a keeper it serves on until its session ends.
   void Leave() { is_left_ = true; }
 
   // Puts another worker in its place, from the program as it is on disk now, which has opened the
-  // image before the old one stops. Throws, and leaves the old one at work, where that fails.
+  // images before the old one stops (but for those whose file system does not answer). Throws, and
+  // leaves the old one at work, where that fails.
   void Upgrade();
 
   // For poll(2), as ControlServer has them.
@@ -96,12 +117,21 @@ class SupervisedWorker {
   pid_t pid() const { return current_ ? current_->pid : -1; }
   uint64_t restarts() const { return restarts_; }
 
+  // For the next keeper: who serves, what is shared with it, and killed ones that have not ended.
+  ProcessIdentity process() const { return current_ ? current_->identity : former_; }
+  const std::vector<pid_t>& abandoned() const { return abandoned_; }
+  int memory_fd() const { return memory_->fd(); }
+  int fuse_fd() const { return fuse_.get(); }
+
  private:
   struct Process {
     pid_t pid;
     FileDescriptor pidfd;
     WorkerChannel channel;
-    std::deque<std::optional<SlotNumber>> due{};  // answers to come: of an image, or another
+    ProcessIdentity identity{};
+    unsigned due = 0;                // answers to come
+    std::set<SlotNumber> opening{};  // images that it was told of and has not opened yet
+    std::optional<Error> refused{};  // what it last said of one that it cannot open again
   };
   struct Served {
     WorkerImage image;
@@ -118,19 +148,26 @@ class SupervisedWorker {
   void End();
   void SendStart(Process& process);
   void SendImages(Process& process) const;
+  // Until the images are open; not longer than that takes where file systems answer.
+  void AwaitImages(Process& process);
   void SendServe(Process& process, bool careful) const;
   static void SendAttach(Process& process, const WorkerImage& image);
   static void SendSlot(Process& process, const char* operation, SlotNumber slot);
   // The next answer. Throws what it carries, or kNoReply.
   nlohmann::json Await(Process& process);
   // False for what was no answer but something that the worker says of itself.
-  bool IsAnswer(const nlohmann::json& body);
+  bool IsAnswer(Process& process, const nlohmann::json& body);
+  void TakeOpened(Process& process, const nlohmann::json& body);
   void TakeAnswer(const nlohmann::json& body, Clock::time_point now);
 
   void Restart(Clock::time_point now);
   void TakeMessages(Clock::time_point now);
   void CheckHeartbeat(Clock::time_point now);
   void HandleDeath(int exit_code, Clock::time_point now);
+  // What is known of requests where a worker died of itself.
+  void NoteCrash();
+  void EndFormer();
+  void BeginServing();
   void Abandon(Clock::time_point now);
   void ReapAbandoned();
 
@@ -141,6 +178,7 @@ class SupervisedWorker {
   RootLayout layout_ = RootLayout::kImageIsRoot;
   std::map<SlotNumber, Served> images_;
   std::optional<Process> current_;
+  ProcessIdentity former_;        // where another keeper left one that was not replaced yet
   std::vector<pid_t> abandoned_;  // killed, and not dead yet
   bool ended_ = false;
   bool is_left_ = false;

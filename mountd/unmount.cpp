@@ -12,6 +12,7 @@
 #include "mountd/fuse_mount.h"
 #include "mountd/mount_point.h"
 #include "mountd/mount_table.h"
+#include "mountd/node_client.h"
 
 namespace firn {
 namespace {
@@ -34,6 +35,20 @@ Server FindServer(const std::string& target) {
     server.process = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, session.pid, 0)));
   }
   return server;
+}
+
+// An ordinary user's, that root's firnd made for him, only that one can unmount.
+bool UnmountThroughNode(const MountEntry& mounted, bool lazy) {
+  if (MayMount() || !mounted.source.starts_with(kViewSourcePrefix)) return false;
+  std::optional<NodeClient> node = NodeClient::Connect();
+  if (!node || !node->is_system()) return false;
+  try {
+    node->Unmount(mounted.id, lazy);
+    return true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kUsage) throw;
+    return false;  // it was not made so
+  }
 }
 
 bool WaitForEnd(const Server& server) {
@@ -66,6 +81,7 @@ UnmountResult UnmountImage(const std::string& directory, bool lazy) {
                 "Use umount for it.")
         .WithPath(result.target);
   }
+  if (UnmountThroughNode(*mounted, lazy)) return result;
   const Server server = FindServer(result.target);
   if (!UnmountTarget(result.target, lazy ? UnmountMode::kLazy : UnmountMode::kRefuseBusy)) {
     throw Error(ErrorKind::kMountPoint, "the image is in use",

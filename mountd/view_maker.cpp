@@ -11,6 +11,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <set>
 #include <utility>
 
 #include "format/error.h"
@@ -48,6 +50,18 @@ FileDescriptor CloneTree(const std::string& path) {
       .WithPath(path);
 }
 
+// The watches that an inotify descriptor has, as proc(5) lists them.
+std::set<int> LiveWatches(int inotify) {
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(inotify));
+  std::set<int> alive;
+  constexpr std::string_view kPrefix = "inotify wd:";
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with(kPrefix))
+      alive.insert(std::stoi(line.substr(kPrefix.size()), nullptr, 16));
+  }
+  return alive;
+}
+
 }  // namespace
 
 ViewMaker::ViewMaker(const std::string& directory)
@@ -67,6 +81,23 @@ ViewMaker::ViewMaker(const std::string& directory)
     for (const char* name : {"/fuse", "/scratch", "/views"}) MakePoolDirectory(directory_ + name);
     if (LeaveHostMounts(directory_)) directory_.clear();
   });
+  namespace_ = mounts_.OpenNamespace();
+  thread_ = std::thread([this] { Work(); });
+}
+
+ViewMaker::ViewMaker(Left left)
+    : directory_(std::move(left.directory)),
+      done_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      inotify_(std::move(left.inotify)),
+      mounts_(left.mount_namespace),
+      namespace_(std::move(left.mount_namespace)),
+      watches_(std::move(left.watches)) {
+  if (!done_fd_.valid()) {
+    throw SystemError(ErrorKind::kSystem, errno, "cannot watch the views of a pool");
+  }
+  // The end of a view may have been read by the keeper before, who did not come to note it.
+  const std::set<int> alive = LiveWatches(inotify_.get());
+  std::erase_if(watches_, [&](const auto& watch) { return !alive.contains(watch.first); });
   thread_ = std::thread([this] { Work(); });
 }
 
@@ -118,6 +149,10 @@ void ViewMaker::CloneView(SlotNumber slot, Done done) {
   Post([this, slot] { return CloneTree(ViewPath(slot)); }, std::move(done));
 }
 
+void ViewMaker::CloneSlot(SlotNumber slot, Done done) {
+  Post([this, slot] { return CloneTree(directory_ + "/fuse/" + SlotName(slot)); }, std::move(done));
+}
+
 void ViewMaker::DropView(SlotNumber slot, Done done) {
   Post(
       [this, slot] {
@@ -126,6 +161,11 @@ void ViewMaker::DropView(SlotNumber slot, Done done) {
         return FileDescriptor();
       },
       std::move(done));
+}
+
+std::map<int, SlotNumber> ViewMaker::watches() {
+  const std::lock_guard lock(mutex_);
+  return watches_;
 }
 
 void ViewMaker::Post(std::function<FileDescriptor()> work, Done done) {

@@ -28,6 +28,17 @@ class ViewMaker {
 
   // `directory` is any directory; in the namespace its contents are covered. Throws kSystem.
   explicit ViewMaker(const std::string& directory);
+
+  // What the next keeper's view maker goes on with.
+  struct Left {
+    std::string directory;
+    FileDescriptor mount_namespace;
+    FileDescriptor inotify;
+    std::map<int, SlotNumber> watches;
+  };
+  // Goes on where another one was; views whose last user has gone since are in watches() no more.
+  // Throws kSystem.
+  explicit ViewMaker(Left left);
   // Waits for what is under way; its mounts go, but for clones that somebody holds.
   ~ViewMaker();
   ViewMaker(const ViewMaker&) = delete;
@@ -44,6 +55,8 @@ class ViewMaker {
   void MakeView(SlotNumber slot, const std::string& image, const std::string& context, Done done);
   // A detached mount of the slot's view, for a client.
   void CloneView(SlotNumber slot, Done done);
+  // A detached mount of the slot without overlay, for a pusher.
+  void CloneSlot(SlotNumber slot, Done done);
   // Takes the view out of the namespace; who has a mount of it keeps it.
   void DropView(SlotNumber slot, Done done);
 
@@ -55,6 +68,11 @@ class ViewMaker {
   // such views, each as often as it had one.
   int gone_fd() const { return inotify_.get(); }
   std::vector<SlotNumber> TakeGone();
+
+  // The views that somebody has, as inotify_fd() watches them: for a Left.
+  std::map<int, SlotNumber> watches();
+  const std::string& directory() const { return directory_; }
+  int namespace_fd() const { return namespace_.get(); }
 
  private:
   struct Task {
@@ -75,6 +93,7 @@ class ViewMaker {
   FileDescriptor done_fd_;
   FileDescriptor inotify_;
   PrivateMounts mounts_;
+  FileDescriptor namespace_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Task> tasks_;

@@ -8,17 +8,22 @@ namespace firn {
 // serving. Returns the process's exit code: 0 when the session has ended or the keeper asked it to
 // end; without its keeper it goes on serving.
 //
-// Messages of the keeper, each answered with {"ok": true, …} or {"error": …}, in this order:
+// Messages of the keeper, each but "attach" answered with {"ok": true, …} or {"error": …}, in this
+// order:
 //   {"op": "start", "threads": N, "cache_bytes": N, "max_background": N, "record": B}   first
 //       with the session's memory, the prefetch's state and, to "record", the pipe for the profile
 //   {"op": "serve", "above_images": B, "careful": B}
-//       with /dev/fuse
-//   {"op": "attach", "slot": N, "path": S, "foreign": B, "drop_stored": B, "proved": B}
-//       with the image; before "serve" or after
+//       with /dev/fuse; waits a moment for images that are being opened
+//   {"op": "attach", "slot": N, "file_system": N, "path": S, "foreign": B, "drop_stored": B,
+//    "proved": B}
+//       with the image; before "serve" or after; {"opened": N, …} or {"opened": N, "error": …}
+//       follows, when the file system that it lies on answers
 //   {"op": "detach", "slot": N}
 //       shows it no longer; when the kernel has forgotten it, {"released": N} follows
 //   {"op": "prove", "slot": N}
 //       compares all bytes with their digests, for hours if need be; {"proved": N, "ok": B} follows
+//   {"op": "believe", "slot": N}
+//       takes the digests for true: that was proved before
 //   {"op": "drain"}
 //       answered when no thread serves any more
 // Of itself the worker also sends {"log": LEVEL, "message": S, "fields": {…}}.

@@ -116,11 +116,25 @@ def directory(scratch, request):
 
 
 @pytest.fixture(scope="session")
-def ordinary_user(scratch, fuse):
-    """Somebody without privileges: nobody, or who runs the tests where that is not root."""
+def ordinary_user(scratch, fuse, firn):
+    """Somebody without privileges: nobody, or who runs the tests where that is not root.
+
+    Each of his sessions has a firnd of its own, as where a job can have none.
+    """
     home = scratch / "ordinary-user"
     home.mkdir()
-    return users.User(users.NOBODY if os.geteuid() == 0 else None, home)
+    return users.User(users.NOBODY if os.geteuid() == 0 else None, home,
+                      firn.firnd_for_jobs("firnd-alone", "exit 1"))
+
+
+@pytest.fixture(scope="session")
+def job_user(scratch, fuse, firn):
+    """The same, with a firnd that serves all that runs in his job, and ends soon."""
+    home = scratch / "job-user"
+    home.mkdir()
+    return users.User(users.NOBODY if os.geteuid() == 0 else None, home,
+                      firn.firnd_for_jobs("firnd-of-jobs",
+                                          'exec {firnd} --linger 0 --idle-exit 2 "$@"'))
 
 
 @pytest.fixture(scope="session")

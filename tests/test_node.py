@@ -1,152 +1,34 @@
 """The firnd of a node: one slot an image, leases, views for other users, nothing left behind."""
 
 import contextlib
-import ctypes
-import fcntl
 import hashlib
 import json
 import os
 import pathlib
-import random
-import re
 import select
 import signal
 import socket
-import stat
 import subprocess
 import time
 
 import pytest
 
-from harness.jobs import DEADLINE, children_of
+from harness.jobs import DEADLINE, RANK, children_of
+from harness.node import (  # noqa: F401 (fixtures)
+    Node, ask, attach, connect, descriptors_of, images, own_run_directory, serving, slot_of, trees)
 
-CLONE_NEWNS = 0x20000
 USAGE, SYSTEM, NO_REPLY = 2, 7, 9
 RUN_FAILED = 125
-
-
-def hold(path):
-    """A descriptor of a directory that sessions which end leave alone, as somebody holds it."""
-    while True:
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(fd, fcntl.LOCK_SH)
-            if os.path.exists(path) and os.path.samestat(os.fstat(fd), os.stat(path)):
-                return fd
-            os.close(fd)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def own_run_directory(root_user):
-    """A mount namespace with a /run/firn of its own: sessions of other tests go on without this
-    node's firnd."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0:
-        pytest.skip("no private mount namespace can be made here")
-    # Copies of what other tests have mounted would live on in here when they unmount it.
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
-        if "/firn-test-" in line.split()[4]:
-            subprocess.run(["umount", "--lazy", line.split()[4]], check=True)
-    # Removed outside of the namespace, the directory would take the mount on it along.
-    held = hold("/run/firn")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "firn-tests", "/run/firn"],
-                   check=True)
-    yield
-    os.close(held)
-
-
-@pytest.fixture(scope="module")
-def trees(scratch):
-    """Two trees of the same names, of whose bytes four fifths are equal."""
-    source = random.Random(3)
-    roots = [scratch / "tree-a", scratch / "tree-b"]
-    for root in roots:
-        root.mkdir()
-    for number in range(20):
-        contents = source.randbytes(100_000)
-        for root in roots:
-            if number % 5 == 0:
-                contents = source.randbytes(100_000)
-            (root / f"file-{number}").write_bytes(contents)
-    return roots
 
 
 def is_shared(number):
     return number % 5 != 0
 
 
-@pytest.fixture(scope="module")
-def images(firn, scratch, trees):
-    built = [firn.build(tree, scratch / f"{tree.name}.firn", "--prefix", f"/opt/{tree.name}")
-             for tree in trees]
-    for image in built:
-        image.chmod(0o644)
-    return built
-
-
-class Node:
-    """A firnd that serves the node, in the foreground."""
-
-    def __init__(self, firnd, firn, *options, user=None):
-        self.firn = firn
-        self.user = user
-        arguments = user.popen_arguments() if user else {}
-        self.process = subprocess.Popen(
-            [firnd, "--node", "--foreground", *options], stderr=subprocess.PIPE, text=True,
-            **arguments)
-        self.first_line = self.process.stderr.readline()
-
-    @property
-    def pid(self):
-        return self.process.pid
-
-    def status(self):
-        return self.firn.status(user=self.user)["node"]
-
-    def images(self):
-        return [image for pool in self.status()["pools"] for image in pool["images"]]
-
-    def wait_for(self, condition, what):
-        end = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < end, what
-            time.sleep(0.02)
-
-    def wait_until_proved(self):
-        self.wait_for(lambda: all(image["shares_pages"] for image in self.images()),
-                      "the digests were not proved")
-
-    def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=DEADLINE)
-        return errors
-
-
-@contextlib.contextmanager
-def serving(firnd, firn, *options, user=None):
-    node = Node(firnd, firn, *options, user=user)
-    try:
-        assert "serving the node" in node.first_line, node.first_line
-        yield node
-    finally:
-        errors = node.end()
-    assert node.process.returncode == 0, errors
-
-
 @pytest.fixture
 def node(firnd, firn, fuse):
     with serving(firnd, firn, "--linger", "0") as running:
         yield running
-
-
-def attach(firn, image, lease, user=None, check=True):
-    return firn.run("attach", "--lease", lease, image, user=user, check=check)
-
-
-def slot_of(printed):
-    return int(re.search(r"slot (\d+)", printed.stdout).group(1))
 
 
 # Slots and leases.
@@ -249,6 +131,38 @@ def test_equal_files_are_read_once(firn, node, images, trees, directory):
         subprocess.run(["umount", place], check=True)
 
 
+def test_a_proof_is_remembered_as_long_as_the_file_is_the_same(firn, firnd, images, directory,
+                                                               fuse):
+    image = directory / "proved.firn"
+    image.write_bytes(images[0].read_bytes())
+    image.chmod(0o644)
+
+    def attached():
+        """(is it proved at once, bytes read from images) of a firnd that has just started."""
+        with serving(firnd, firn, "--linger", "0", "--no-prefetch") as node:
+            attach(firn, image, "job")
+            (seen,) = node.images()
+            read = node.status()["pools"][0]["bytes_read"]
+            node.wait_until_proved()
+            return seen["shares_pages"], read
+
+    attached()
+    store = pathlib.Path("/var/lib/firn/proofs.json")
+    assert store.stat().st_mode & 0o777 == 0o600
+    proved, read = attached()
+    assert proved and read < image.stat().st_size / 2
+    os.utime(image)  # whoever wrote to it would have changed its times as well
+    before = store.read_text()
+    attached()
+    assert store.read_text() != before
+    # What somebody else may have written is not believed.
+    store.chmod(0o622)
+    firnd_process = Node(firnd, firn, "--linger", "0")
+    attach(firn, image, "job")
+    firnd_process.wait_until_proved()
+    assert "images are proved anew" in firnd_process.end() + firnd_process.first_line
+
+
 def test_images_of_different_owners_share_nothing(firn, node, images, directory):
     theirs = directory / "theirs.firn"
     theirs.write_bytes(images[0].read_bytes())
@@ -334,20 +248,6 @@ def test_a_descriptor_must_be_one_to_read_from(node, images, directory):
 
 # The socket.
 
-def connect(path="/run/firn/firnd.sock"):
-    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    client.connect(path)
-    client.settimeout(DEADLINE)
-    return client
-
-
-def ask(node, request, fds):
-    with connect() as client:
-        message = request if isinstance(request, bytes) else json.dumps(request).encode()
-        socket.send_fds(client, [message], fds)
-        return json.loads(client.recv(1 << 16))
-
-
 def test_bad_requests_get_a_message(node):
     for request in ({"op": "nonsense"}, {}, {"op": 5}, {"op": "detach", "lease": []},
                     {"op": "placed", "mount_id": "x"}):
@@ -383,10 +283,6 @@ def test_a_second_firnd_leaves_and_a_stale_socket_is_taken(firn, firnd, node, im
     node.process = subprocess.Popen(["sleep", "600"], stderr=subprocess.PIPE)  # for its end
     node.end()
     node.process.returncode = 0
-
-
-def descriptors_of(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 @pytest.mark.concurrent
@@ -436,23 +332,6 @@ def test_many_clients_at_once(firn, firnd, fuse, images, scratch, directory):
 def users_node(firnd, firn, ordinary_user):
     with serving(firnd, firn, "--linger", "0", user=ordinary_user) as running:
         yield running
-
-
-RANK = """
-import ctypes, os, sys
-libc = ctypes.CDLL(None, use_errno=True)
-class Part(ctypes.Structure):
-    _fields_ = [("base", ctypes.c_void_p), ("length", ctypes.c_size_t)]
-text = ctypes.create_string_buffer(b"rank of " + sys.argv[1].encode().ljust(8))
-print(os.getpid(), ctypes.addressof(text), os.readlink("/proc/self/ns/user"),
-      os.stat(sys.argv[2]).st_dev, flush=True)
-other = sys.stdin.readline().split()
-got = ctypes.create_string_buffer(16)
-count = libc.process_vm_readv(int(other[0]), ctypes.byref(Part(ctypes.addressof(got), 16)), 1,
-                              ctypes.byref(Part(int(other[1]), 16)), 1, 0)
-print(got.raw.decode() if count == 16 else os.strerror(ctypes.get_errno()), flush=True)
-sys.stdin.readline()
-"""
 
 
 def test_the_ranks_of_a_user_are_one_superblock_and_one_user_namespace(firn, users_node, images,
@@ -533,15 +412,21 @@ def test_a_service_manager_is_told(firn, firnd, fuse, directory):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(directory / "notify"))
         manager.settimeout(DEADLINE)
+
+        def heard():
+            while (told := manager.recv(1000)).startswith((b"FDSTORE", b"BARRIER")):
+                pass  # what it is to keep: test_keeper.py
+            return told
+
         environment = os.environ | {"NOTIFY_SOCKET": str(directory / "notify"),
                                     "WATCHDOG_USEC": "200000"}
         with subprocess.Popen([firnd, "--node", "--foreground"], env=environment,
                               stderr=subprocess.PIPE) as service:
-            assert b"READY=1" in manager.recv(1000)
+            assert b"READY=1" in heard()
             for _ in range(3):
-                assert manager.recv(1000) == b"WATCHDOG=1"
+                assert heard() == b"WATCHDOG=1"
             service.send_signal(signal.SIGTERM)
-            while (told := manager.recv(1000)) != b"STOPPING=1":
+            while (told := heard()) != b"STOPPING=1":
                 assert told == b"WATCHDOG=1"
             service.communicate(timeout=DEADLINE)
         assert service.returncode == 0

@@ -1,51 +1,19 @@
 """A session whose worker dies, hangs or is replaced: nobody who reads notices."""
 
-import hashlib
 import json
 import os
 import random
 import select
 import signal
 import subprocess
-import sys
-import threading
 import time
 
 import pytest
 
 from harness.jobs import DEADLINE
+from harness.readers import LONGEST_WAIT, Readers
 
 READERS = 16
-# Of an open file's read, in seconds: longer is no wait for another worker but a hang, also on a
-# machine that has other things to do.
-LONGEST_WAIT = 10.0 if not os.environ.get("FIRN_SANITIZE") else 30.0
-
-# Reads all files again and again, past the page cache, until its standard input ends; then prints
-# how often, and the longest time that a read took.
-READER = """
-import hashlib, mmap, os, select, sys, time
-root, seed = sys.argv[1], int(sys.argv[2])
-expected = dict(line.rstrip("\\n").split("  ", 1)[::-1] for line in open(sys.argv[3]))
-names = sorted(expected)
-rounds, longest = 0, 0.0
-buffer = mmap.mmap(-1, 1 << 20)
-print("ready", flush=True)
-while not select.select([0], [], [], 0)[0]:
-    for name in names[seed % len(names):] + names[:seed % len(names)]:
-        digest = hashlib.sha256()
-        start = time.monotonic()
-        file = os.open(os.path.join(root, name), os.O_RDONLY | os.O_DIRECT)
-        while count := os.readv(file, [buffer]):
-            now = time.monotonic()
-            longest = max(longest, now - start)
-            start = now
-            digest.update(memoryview(buffer)[:count])
-        os.close(file)
-        if digest.hexdigest() != expected[name]:
-            sys.exit(f"{name}: wrong bytes")
-    rounds += 1
-print(rounds, longest)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -84,29 +52,6 @@ def wait_for_restart(firn, place, restarts):
         if status["restarts"] > restarts and status["worker"] > 0:
             return status["worker"]
         assert time.monotonic() < end, "no other worker was started"
-
-
-class Readers:
-    """Processes that read the whole image again and again."""
-
-    def __init__(self, place, sums, count):
-        self._processes = [
-            subprocess.Popen([sys.executable, "-c", READER, place, str(seed), sums],
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True)
-            for seed in range(count)]
-        for process in self._processes:
-            assert process.stdout.readline() == "ready\n"
-
-    def finish(self):
-        """(rounds of all, the longest wait) when each has done its round."""
-        rounds, longest = 0, 0.0
-        outputs = [process.communicate("", timeout=DEADLINE) for process in self._processes]
-        for process, (out, errors) in zip(self._processes, outputs):
-            assert process.returncode == 0, errors
-            rounds += int(out.split()[0])
-            longest = max(longest, float(out.split()[1]))
-        return rounds, longest
 
 
 @pytest.mark.concurrent

@@ -16,6 +16,15 @@ from harness.mounts import mksquashfs
 
 PYTHON = "/usr/bin/python3"
 
+# Tests of sessions that have a firnd of their own.
+alone = pytest.mark.parametrize("user", ["root", "ordinary"], indirect=True)
+
+
+@pytest.fixture(params=["root", "ordinary", "job"])
+def user(request):
+    """Each test as root, as an ordinary user, and as one whose job has a firnd."""
+    return request.getfixturevalue(f"{request.param}_user")
+
 
 def test_the_command_sees_the_image_and_nobody_else_does(firn, image, user, place):
     prefix = place / "prefix"
@@ -148,6 +157,7 @@ def test_standard_input_is_the_commands(firn, image, user, place):
     assert (result.returncode, result.stdout) == (0, text)
 
 
+@alone
 def test_pipes_end_with_the_command_while_a_child_keeps_the_session(firn, image, user, place):
     """A daemonised child still sees the image; firnd holds nothing of the job's."""
     os.mkfifo(place / "go", 0o666)
@@ -171,6 +181,7 @@ def test_pipes_end_with_the_command_while_a_child_keeps_the_session(firn, image,
     assert (place / "out").read_text() == "deep\n"
 
 
+@alone
 def test_firnd_is_no_child_and_stands_alone(firn, image, user, place):
     script = "read x; true"
     job = subprocess.Popen(
@@ -193,6 +204,7 @@ def test_firnd_is_no_child_and_stands_alone(firn, image, user, place):
     wait_until_gone([served_by])
 
 
+@alone
 @pytest.mark.parametrize("killed", ["firn", "firnd"])
 def test_a_job_that_is_killed_leaves_nothing(firn, image, user, place, killed):
     job = subprocess.Popen(
@@ -380,14 +392,14 @@ def test_a_damaged_image(firn, image, user, place):
 
 def test_without_firnd(firn, image, user, place):
     result = run(firn, user, image, "--", "true", prefix=place / "p",
-                 env=user.environment() | {"FIRND": "/no/such/firnd"})
+                 env=user.environment() | {"FIRND": "/no/such/firnd", "XDG_RUNTIME_DIR": str(place)})
     assert result.returncode == FAILED
     assert "firnd" in result.stderr
 
 
 def test_a_firnd_that_dies_at_once(firn, image, user, place):
     result = run(firn, user, image, "--", "true", prefix=place / "p",
-                 env=user.environment() | {"FIRND": "/bin/false"})
+                 env=user.environment() | {"FIRND": "/bin/false", "XDG_RUNTIME_DIR": str(place)})
     assert result.returncode == FAILED
     assert "firnd" in result.stderr
 

@@ -21,11 +21,13 @@ void ReplyStatFs(const SlotTable& slots, fuse_req_t request, fuse_ino_t node) {
       status.f_blocks += BlocksOf(slot.image->image(), status.f_bsize);
       status.f_files += slot.image->image().inode_count();
     }
-  } else {
-    const Image& image = slots.Locate(node).image.image();
+  } else if (const AttachedImage* const attached = slots.FindImageOf(node)) {
+    const Image& image = attached->image();
     status.f_bsize = image.block_size();
     status.f_blocks = BlocksOf(image, status.f_bsize);
     status.f_files = image.inode_count();
+  } else {  // it is not open again yet, and nobody has to wait for that to see his mounts
+    status.f_bsize = 4096;
   }
   status.f_frsize = status.f_bsize;
   status.f_namemax = NAME_MAX;

@@ -42,6 +42,15 @@ class Firn:
             target.chmod(0o755)
         return target
 
+    def firnd_for_jobs(self, name, action):
+        """A stand-in for firnd that does `action`, of the shell, where it is to serve a job."""
+        path = self.directory / name
+        path.write_text("#!/bin/sh\ncase \"$*\" in\n"
+                        f"*--job=*) {action.format(firnd=self.firnd)} ;;\n"
+                        f'esac\nexec {self.firnd} "$@"\n')
+        path.chmod(0o755)
+        return path
+
     def __fspath__(self):
         return str(self.path)
 

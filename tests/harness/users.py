@@ -12,11 +12,15 @@ FUSE_DEVICE = "/dev/fuse"
 
 
 class User:
-    """Somebody who runs commands: a uid with a home of his own (None: who runs the tests)."""
+    """Somebody who runs commands: a uid with a home of his own (None: who runs the tests).
 
-    def __init__(self, uid, home):
+    firnd: what firn is to start as firnd, where it is not the one beside it.
+    """
+
+    def __init__(self, uid, home, firnd=None):
         self.uid = uid
         self.home = pathlib.Path(home)
+        self.firnd = firnd
         self.runtime = self.home / "runtime"
         self.runtime.mkdir(mode=0o700, exist_ok=True)
         if uid is not None:
@@ -27,6 +31,8 @@ class User:
         environment = dict(os.environ)
         environment.update(HOME=str(self.home), XDG_RUNTIME_DIR=str(self.runtime),
                            TMPDIR=str(self.home))
+        if self.firnd is not None:
+            environment["FIRND"] = str(self.firnd)
         return environment
 
     def popen_arguments(self):

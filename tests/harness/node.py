@@ -1,0 +1,164 @@
+"""A firnd that serves the node, in a mount namespace of the test's own."""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness.jobs import DEADLINE
+
+CLONE_NEWNS = 0x20000
+
+
+def hold(path):
+    """A descriptor of a directory that sessions which end leave alone, as somebody holds it."""
+    while True:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            if os.path.exists(path) and os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+            os.close(fd)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_run_directory(root_user):
+    """A mount namespace with a /run/firn of its own: sessions of other tests go on without this
+    node's firnd."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        pytest.skip("no private mount namespace can be made here")
+    # Copies of what other tests have mounted would live on in here when they unmount it.
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
+        if "/firn-test-" in line.split()[4]:
+            subprocess.run(["umount", "--lazy", line.split()[4]], check=True)
+    # Removed outside of the namespace, the directory would take the mount on it along.
+    held = hold("/run/firn")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "firn-tests", "/run/firn"],
+                   check=True)
+    # What firnd remembers of images must not outlive the tests.
+    subprocess.run(["mount", "-t", "tmpfs", "firn-tests", "/var/lib"], check=True)
+    yield
+    os.close(held)
+
+
+@pytest.fixture(scope="module")
+def trees(scratch):
+    """Two trees of the same names, of whose bytes four fifths are equal."""
+    source = random.Random(3)
+    roots = [scratch / "tree-a", scratch / "tree-b"]
+    for root in roots:
+        root.mkdir(exist_ok=True)  # made by another file of tests, in the same way
+    for number in range(20):
+        contents = source.randbytes(100_000)
+        for root in roots:
+            if number % 5 == 0:
+                contents = source.randbytes(100_000)
+            (root / f"file-{number}").write_bytes(contents)
+    return roots
+
+
+@pytest.fixture(scope="module")
+def images(firn, scratch, trees):
+    built = [firn.build(tree, scratch / f"{tree.name}.firn", "--prefix", f"/opt/{tree.name}",
+                        "--force") for tree in trees]
+    for image in built:
+        image.chmod(0o644)
+    return built
+
+
+class Node:
+    """A firnd that serves the node, in the foreground."""
+
+    def __init__(self, firnd, firn, *options, user=None):
+        self.firn = firn
+        self.user = user
+        arguments = user.popen_arguments() if user else {}
+        self.process = subprocess.Popen(
+            [firnd, "--node", "--foreground", *options], stderr=subprocess.PIPE, text=True,
+            **arguments)
+        self.first_line = self.process.stderr.readline()
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def status(self):
+        return self.firn.status(user=self.user)["node"]
+
+    def images(self):
+        return [image for pool in self.status()["pools"] for image in pool["images"]]
+
+    def wait_for(self, condition, what):
+        end = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < end, what
+            time.sleep(0.02)
+
+    def wait_until_proved(self):
+        self.wait_for(lambda: all(image["shares_pages"] for image in self.images()),
+                      "the digests were not proved")
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        _, errors = self.process.communicate(timeout=DEADLINE)
+        return errors
+
+
+@contextlib.contextmanager
+def serving(firnd, firn, *options, user=None):
+    node = Node(firnd, firn, *options, user=user)
+    try:
+        assert "serving the node" in node.first_line, node.first_line
+        yield node
+    finally:
+        errors = node.end()
+    assert node.process.returncode == 0, errors
+
+
+def attach(firn, image, lease, user=None, check=True):
+    return firn.run("attach", "--lease", lease, image, user=user, check=check)
+
+
+def slot_of(printed):
+    return int(re.search(r"slot (\d+)", printed.stdout).group(1))
+
+
+def connect(path="/run/firn/firnd.sock"):
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.connect(path)
+    client.settimeout(DEADLINE)
+    return client
+
+
+def ask(node, request, fds):
+    with connect() as client:
+        message = request if isinstance(request, bytes) else json.dumps(request).encode()
+        socket.send_fds(client, [message], fds)
+        return json.loads(client.recv(1 << 16))
+
+
+def ask_status():
+    """What `firn status` asks, which itself also looks at mounts."""
+    with connect() as client:
+        client.send(json.dumps({"op": "status"}).encode())
+        _, fds, _, _ = socket.recv_fds(client, 1 << 16, 1)
+        with open(fds[0], "rb") as file:
+            file.seek(0)
+            return json.load(file)
+
+
+def descriptors_of(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
