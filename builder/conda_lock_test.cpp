@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kMd5[] = "0123456789abcdef0123456789abcdef";
 
-std::string Package(const std::string& rest, const std::string& platform = "linux-64") {
+std::string LockedPackage(const std::string& rest, const std::string& platform = "linux-64") {
   return "- name: a\n  version: '1'\n  platform: " + platform + "\n" + rest;
 }
 
@@ -39,9 +39,9 @@ TEST(CondaLock, ExplicitListsNeedHashes) {
 TEST(CondaLock, TakesThePackagesOfThePlatform) {
   const std::string md5 = "  url: https://e/a.conda\n  hash: {md5: " + std::string(kMd5) + "}\n";
   const CondaLockPart part = ReadCondaLock(
-      "metadata: {}\npackage:\n" + Package(md5) + Package("  url: https://e/b.conda\n", "osx-64") +
-          Package("  category: dev\n") +
-          Package("  manager: pip\n  url: https://e/c.whl\n  hash: {sha256: cd}\n"),
+      "metadata: {}\npackage:\n" + LockedPackage(md5) + LockedPackage("  url: https://e/b.conda\n", "osx-64") +
+          LockedPackage("  category: dev\n") +
+          LockedPackage("  manager: pip\n  url: https://e/c.whl\n  hash: {sha256: cd}\n"),
       "F", "linux-64");
   EXPECT_EQ(part.explicit_list,
             "# platform: linux-64\n@EXPLICIT\nhttps://e/a.conda#" + std::string(kMd5) + "\n");
@@ -49,9 +49,9 @@ TEST(CondaLock, TakesThePackagesOfThePlatform) {
 }
 
 TEST(CondaLock, NamesWhatIsMissing) {
-  EXPECT_EQ(Message("package:\n" + Package("  url: https://e/a.conda\n")),
+  EXPECT_EQ(Message("package:\n" + LockedPackage("  url: https://e/a.conda\n")),
             "expected a URL and a hash of each package, found 'a' without (line 2)");
-  EXPECT_EQ(Message("package:\n" + Package("", "osx-64")),
+  EXPECT_EQ(Message("package:\n" + LockedPackage("", "osx-64")),
             "expected packages for linux-64, found none");
   EXPECT_EQ(Message("a: 1\n"), "expected a conda-lock file, found no list of packages");
   EXPECT_TRUE(Message("a: [\n").starts_with("line 2 is not YAML: "));

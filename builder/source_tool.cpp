@@ -43,7 +43,7 @@ constexpr std::array<std::string_view, 12> kSettings{"UV_LINK_MODE=copy",
                                                      "CONDA_ALWAYS_YES=true",
                                                      "MAMBA_ALWAYS_YES=true"};
 
-std::string_view NameOf(std::string_view variable) {
+std::string_view VariableName(std::string_view variable) {
   return variable.substr(0, variable.find('='));
 }
 
@@ -116,9 +116,9 @@ std::vector<std::string> SourceTools::Environment(const Command& command) const 
   set.insert(set.end(), command.environment.begin(), command.environment.end());
   std::vector<std::string> result;
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    const std::string_view name = NameOf(*variable);
+    const std::string_view name = VariableName(*variable);
     const bool is_set = std::any_of(
-        set.begin(), set.end(), [&](const std::string& other) { return NameOf(other) == name; });
+        set.begin(), set.end(), [&](const std::string& other) { return VariableName(other) == name; });
     const bool misleads =
         std::find(kMisleading.begin(), kMisleading.end(), name) != kMisleading.end();
     if (!is_set && !misleads) result.emplace_back(*variable);

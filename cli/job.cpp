@@ -23,14 +23,14 @@
 namespace firn {
 namespace {
 
-struct OpenedImage {
+struct OpenedJobImage {
   JobImage image;
   Manifest manifest;
 };
 
-OpenedImage OpenJobImage(const std::string& path, const std::optional<std::string>& prefix,
+OpenedJobImage OpenJobImage(const std::string& path, const std::optional<std::string>& prefix,
                          bool allow_foreign) {
-  OpenedImage opened;
+  OpenedJobImage opened;
   JobImage& image = opened.image;
   image.fd = OpenImageFile(path);
   image.name = std::filesystem::absolute(path).lexically_normal().string();
@@ -59,12 +59,12 @@ struct OpenedLayers {
 OpenedLayers OpenLayered(const std::string& path, const std::optional<std::string>& prefix,
                          bool allow_foreign) {
   const std::vector<std::string> paths = LayersOf(path);
-  OpenedImage top = OpenJobImage(paths.back(), prefix, allow_foreign);
+  OpenedJobImage top = OpenJobImage(paths.back(), prefix, allow_foreign);
   const std::string shown_at = top.image.prefix;
   OpenedLayers layers;
   Manifest below;
   for (const std::string& layer : paths) {
-    OpenedImage opened = OpenJobImage(layer, shown_at, allow_foreign);
+    OpenedJobImage opened = OpenJobImage(layer, shown_at, allow_foreign);
     opened.image.is_layer = !layers.images.empty();
     layers.images.push_back(std::move(opened.image));
     std::vector<Manifest::Variable>& variables = opened.manifest.environment;

@@ -81,7 +81,7 @@ std::string DirectoryOf(const std::string& path) {
   return end == std::string::npos ? std::string() : path.substr(0, end);
 }
 
-std::string NameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+std::string FileNameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
 // Does what the dynamic loader does, for every file of the tree at once.
 class NeedsSearch {
@@ -105,14 +105,14 @@ class NeedsSearch {
     needs_.other_architectures = std::move(machines);
     for (const auto& [path, file] : files_) {
       if (!IsOurs(*file)) continue;
-      by_name_.emplace(NameOf(path), path);
+      by_name_.emplace(FileNameOf(path), path);
       if (!file->executable) continue;
       // An RPATH of a program, unlike a RUNPATH, holds for every library that it loads.
       if (file->runpath.empty()) AddProgramPaths(path, *file);
     }
     for (const std::string& link : candidates.links) {
       const std::string real = RealPath(link);
-      if (IsLibrary(real)) by_name_.emplace(NameOf(link), real);
+      if (IsLibrary(real)) by_name_.emplace(FileNameOf(link), real);
     }
   }
 
