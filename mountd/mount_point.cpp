@@ -1,18 +1,25 @@
 #include "mountd/mount_point.h"
 
 #include <dirent.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string_view>
 
 #include "format/error.h"
+#include "format/file.h"
 #include "mountd/mount_table.h"
 
 namespace firn {
@@ -74,6 +81,32 @@ bool IsEmptyDirectory(const std::string& path) {
   return true;
 }
 
+bool IsDisconnection(int error) { return error == ENOTCONN || error == ECONNABORTED; }
+
+// Does a look-up say that firnd is gone? Asked by a child, as an image may be on a file system that
+// hangs: who does not answer in time is not dead.
+bool LooksUpOfTheDead(const std::string& target) {
+  constexpr int kPatience = 1000;  // milliseconds
+  // A name that nobody asked for before: whatever else the kernel remembers, this it must ask.
+  const std::string unheard_of = target + "/.firn-probe-" + std::to_string(getpid()) + "-" +
+                                 std::to_string(std::random_device()());
+  const pid_t child = fork();
+  if (child == 0) {
+    struct stat found {};
+    _exit(lstat(unheard_of.c_str(), &found) != 0 && IsDisconnection(errno) ? 1 : 0);
+  }
+  if (child < 0) return false;
+  const FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
+  pollfd entry{process.get(), POLLIN, 0};
+  if (poll(&entry, 1, kPatience) != 1) {
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, WNOHANG);
+    return false;
+  }
+  int result = 0;
+  return waitpid(child, &result, 0) == child && WIFEXITED(result) && WEXITSTATUS(result) == 1;
+}
+
 }  // namespace
 
 std::string CheckMountPoint(const std::string& path) {
@@ -108,8 +141,10 @@ std::string ResolveMountTarget(const std::string& path) {
 
 bool IsStaleMount(const std::string& target) {
   // The kernel remembers no answer to this, and firnd has one though an image's file system hangs.
-  struct statvfs status {};
-  return statvfs(target.c_str(), &status) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+  struct statfs status {};
+  if (statfs(target.c_str(), &status) != 0) return IsDisconnection(errno);
+  // An overlay answers for itself.
+  return status.f_type == OVERLAYFS_SUPER_MAGIC && LooksUpOfTheDead(target);
 }
 
 }  // namespace firn

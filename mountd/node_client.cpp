@@ -125,8 +125,7 @@ AttachedView NodeClient::Attach(const AttachRequest& request) {
                 {"lease", ToString(request.lease)},
                 {"name", request.name}};
   // One that may have been mounted already is not asked for again.
-  WorkerChannel::Message answer =
-      place ? AnswerOrThrow(AskOnce(asked, fds)) : Ask(asked, fds);
+  WorkerChannel::Message answer = place ? AnswerOrThrow(AskOnce(asked, fds)) : Ask(asked, fds);
   if (request.lease == LeaseKind::kMount && !place) {
     unplaced_ = std::move(asked);
     unplaced_["view"] = false;

@@ -288,7 +288,8 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
     if (InUserNamespace()) {
       fds.push_back(OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem));
     }
-    Finish(client, {{"ok", true}, {"user_namespace", !fds.empty()}}, std::move(fds));
+    const bool has_own = !fds.empty();
+    Finish(client, {{"ok", true}, {"user_namespace", has_own}}, std::move(fds));
     return std::nullopt;
   }
   if (op == "status") {

@@ -265,7 +265,7 @@ def test_a_foreground_daemon_logs_json_to_standard_error(firnd, root_user, image
         pass
     lines = [json.loads(line) for line in daemon.printed.splitlines()]
     assert {line["pid"] for line in lines} == {daemon.pid}
-    assert any(re.match(r"the kernel speaks FUSE 7\.\d+; up to 64 ", line["message"])
+    assert any(re.match(r"the kernel speaks FUSE 7\.\d+; up to 4096 ", line["message"])
                for line in lines)
     # The command line's level and format win.
     options = ["--config", path, "--log-level", "error", "--log-format", "text"]

@@ -84,6 +84,17 @@ def test_root_unmounts_what_a_user_mounted(firn, node, ordinary_user, images, pl
     node.wait_for(lambda: not node.images(), "the image is still attached")
 
 
+def test_a_mount_stays_its_users_when_firnd_is_upgraded(firn, firnd, node, ordinary_user,
+                                                        other_user, images, trees, place):
+    firn.run("mount", images[0], place, user=ordinary_user)
+    subprocess.run([firnd, "--upgrade"], check=True, stdout=subprocess.DEVNULL)
+    other_user.run("diff", "-r", trees[0], place, check=True)
+    result = firn.run("unmount", place, user=other_user, check=False)
+    assert result.returncode == MOUNT_POINT and "not yours to unmount" in result.stderr
+    firn.run("unmount", place, user=ordinary_user)
+    node.wait_for(lambda: not node.images(), "the image is still attached")
+
+
 def place_image(image, target, flags=os.O_PATH, user=None):
     """What `firn mount` asks, without what it looks at itself; as that user."""
     code = ("import json, os, socket, sys\n"
