@@ -55,6 +55,10 @@ bool IsTakenAsItIs(const BuildArguments& arguments) {
                 "Turn the rules off in the recipe: firn-recipe(5).")
         .WithPath(source);
   }
+  if (!arguments.recipe.base.empty()) {
+    if (!arguments.no_rules) return false;
+    throw Error(ErrorKind::kUsage, "--no-rules takes a directory as it is, and --base does not");
+  }
   if (DetectSource(source).kind == SourceKind::kDirectory) {
     return arguments.no_rules || !IsEnvironment(source);
   }

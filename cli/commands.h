@@ -16,6 +16,7 @@ void AddCheckCommand(CLI::App& app, int& exit_code);
 void AddDetachCommand(CLI::App& app, int& exit_code);
 void AddDiffCommand(CLI::App& app, int& exit_code);
 void AddExportCommand(CLI::App& app, int& exit_code);
+void AddFlattenCommand(CLI::App& app, int& exit_code);
 void AddEnvCommand(CLI::App& app, int& exit_code);
 void AddHealthCommand(CLI::App& app, int& exit_code);
 void AddInspectCommand(CLI::App& app, int& exit_code);

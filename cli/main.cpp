@@ -144,6 +144,7 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddCheckCommand(app, exit_code);
   AddExportCommand(app, exit_code);
   AddDiffCommand(app, exit_code);
+  AddFlattenCommand(app, exit_code);
   AddOptimizeCommand(app, exit_code);
   AddVerifyCommand(app, exit_code);
   GroupCommands(app);
