@@ -27,7 +27,7 @@ RulesReport ApplyRules(const RuledTree& tree) {
   if (rules.relocate) Relocate(work, places);
   if (rules.flatten) FlattenVenv(work);
   if (rules.scripts) FreeScripts(work, places);
-  if (rules.clean) CleanTree(work);
+  if (rules.clean) CleanTree(work, places);
   ApplyExcludes(work);
   if (rules.strip) StripSymbols(work);
   if (rules.markers) PutMarkers(work);

@@ -10,6 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/image_layers.h"
 #include "cli/output.h"
 #include "cli/session_options.h"
 #include "cli/text.h"
@@ -103,6 +104,11 @@ SessionAddress ShowImage(std::optional<NodeClient>& node, const FileDescriptor& 
 }
 
 void Mount(const MountOptions& options) {
+  if (LayersOf(options.image).size() > 1) {
+    throw Error(ErrorKind::kUnsupported, "a layer cannot be shown at a directory for everybody",
+                "'firn run' shows it with its base; 'firn flatten' makes one image of both.")
+        .WithPath(options.image);
+  }
   const FileDescriptor image = OpenImageFile(options.image);
   const std::string name = std::filesystem::absolute(options.image).lexically_normal().string();
   const std::string directory = CheckMountPoint(options.directory);

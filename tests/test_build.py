@@ -519,7 +519,7 @@ def test_no_space_for_bytecode(firn, python_tree, directory, small_disk):
     assert "TMPDIR" in result.stderr
     assert list(directory.iterdir()) == [] and list(small_disk.iterdir()) == [filler]
     # Nor for what rules change.
-    result = fails(firn, OUTPUT, "disk full", "build", python_tree[0], "-o",
+    result = fails(firn, OUTPUT, "No space left", "build", python_tree[0], "-o",
                    directory / "i.firn", env=environment)
     assert "TMPDIR" in result.stderr
     assert list(directory.iterdir()) == [] and list(small_disk.iterdir()) == [filler]

@@ -465,5 +465,5 @@ def test_python_from_an_image(firn, environment_image, ordinary_user):
     assert result.returncode == 0, result.stderr
     total, file, prefix = result.stdout.split()
     assert (total, prefix) == ("6", PREFIX)
-    assert file.startswith(f"{PREFIX}/lib/")
+    assert file.startswith(f"{PREFIX}/")
     wait_until_gone(sessions(environment_image))

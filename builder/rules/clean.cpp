@@ -94,9 +94,58 @@ void NormaliseDistributions(RuleWork& work) {
   }
 }
 
+bool IsPlainName(const std::string& name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  });
+}
+
+// A line of an activation script with `from` in its prompt as `to`: in parentheses, or as the whole
+// value of VIRTUAL_ENV_PROMPT.
+std::string WithPrompt(std::string line, const std::string& from, const std::string& to) {
+  const std::string shown = "(" + from + ") ";
+  if (const size_t at = line.find(shown); at != std::string::npos) {
+    return line.replace(at + 1, from.size(), to);
+  }
+  const size_t at = line.rfind(from);
+  if (line.find("VIRTUAL_ENV_PROMPT") == std::string::npos || at == std::string::npos || at == 0) {
+    return line;
+  }
+  constexpr std::string_view kBefore = "\"'= ";
+  const std::string after = line.substr(at + from.size());
+  const bool whole = kBefore.find(line[at - 1]) != std::string_view::npos &&
+                     (after.empty() || after == "\"" || after == "'");
+  return whole ? line.replace(at, from.size(), to) : line;
+}
+
+// A venv's prompt is the name of the directory that it was made in; the image's is its own name.
+void NormalisePrompt(RuleWork& work, const std::vector<std::string>& places) {
+  const std::string to = IsPlainName(work.tree().image) ? work.tree().image : "firn";
+  for (const char* script : {"bin/activate", "bin/activate.csh", "bin/activate.fish"}) {
+    const std::optional<std::string> content = work.Read(script);
+    if (!content) continue;
+    std::string made;
+    for (size_t at = 0; at < content->size();) {
+      const size_t end = std::min(content->find('\n', at), content->size());
+      std::string line = content->substr(at, end - at);
+      for (const std::string& place : places) {
+        const std::string changed = WithPrompt(line, NameOf(place), to);
+        if (changed == line) continue;
+        line = changed;
+        break;
+      }
+      made += line + (end < content->size() ? "\n" : "");
+      at = end + 1;
+    }
+    if (made != *content) work.Write(script, made);
+  }
+}
+
 }  // namespace
 
-void CleanTree(RuleWork& work) {
+void CleanTree(RuleWork& work, const std::vector<std::string>& places) {
+  NormalisePrompt(work, places);
   RemoveCaches(work);
   NormaliseDistributions(work);
   NormaliseCondaHistory(work);

@@ -148,6 +148,17 @@ TEST_F(RulesTest, CachesAndOriginsGo) {
   EXPECT_NE(record.find("m-1.dist-info/RECORD,,\n"), std::string::npos);
 }
 
+TEST_F(RulesTest, ThePromptIsTheImagesName) {
+  Put("bin/activate",
+      "VIRTUAL_ENV=/old/place\nPS1=\"(place) ${PS1:-}\"\nVIRTUAL_ENV_PROMPT=\"place\"\n# place\n");
+  Put("bin/activate.csh", "set prompt = \"(mine) $prompt\"\n");
+  ApplyRules(tree_);
+  EXPECT_EQ(Get("bin/activate"),
+            "VIRTUAL_ENV=/new/prefix\nPS1=\"(science) ${PS1:-}\"\n"
+            "VIRTUAL_ENV_PROMPT=\"science\"\n# place\n");
+  EXPECT_EQ(Get("bin/activate.csh"), "set prompt = \"(mine) $prompt\"\n");
+}
+
 TEST_F(RulesTest, ExcludesAreCounted) {
   recipe_.excludes = {"**/*.a", "lib/*/tests/"};
   Put("lib/x.a", "");
