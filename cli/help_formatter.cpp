@@ -16,6 +16,13 @@ std::string HelpFormatter::make_usage(const CLI::App* app, std::string name) con
   return usage;
 }
 
+std::string HelpFormatter::make_option_name(const CLI::Option* option, bool is_positional) const {
+  std::string name = CLI::Formatter::make_option_name(option, is_positional);
+  // The value that a flag stands for: "--no-x{false}".
+  const size_t brace = name.find('{');
+  return name.substr(0, brace);
+}
+
 std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {
   if (!option->get_option_text().empty()) return " " + option->get_option_text();
   if (option->get_positional() || option->get_type_size() == 0) return {};

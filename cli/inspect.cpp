@@ -208,7 +208,7 @@ void AddInspectCommand(CLI::App& app, int&) {
       inspect->add_flag("--recipe", options->recipe, "Print the recipe that it was built by"),
       inspect
           ->add_flag("--lock{*}", options->lock,
-                     "Print the lock file, or the names of several; --lock=NAME prints one")
+                     "Print the lock file, or the names of several, or that of this name")
           ->option_text("[=NAME]"),
       inspect
           ->add_flag("--manifest", options->manifest, "Print the manifest as it is stored (YAML)")

@@ -253,7 +253,11 @@ def test_odd_metadata_goes_into_an_image(firn, directory):
     (odd / "METADATA").write_bytes(b"Name: \xff\x1b[2Jodd\r\nVersion: 1\r\n\r\n")
     (tree / SITE / "nameless-1.dist-info").mkdir()
     (tree / "conda-meta" / "broken.json").write_text("{")
-    image = build(firn, tree, directory / "odd.firn")
+    # Rules that change what conda installed refuse what they cannot read.
+    recipe = directory / "odd.yaml"
+    recipe.write_text(f"name: env\nprefix: /opt/firn-tests/inspect\nsource: {tree}\n"
+                      "rules: {relocate: false, clean: false}\n")
+    image = firn.build(recipe, directory / "odd.firn", "--no-check")
     result = firn.run("inspect", "--packages", image)
     assert "\x1b" not in result.stdout
     assert "broken.json says nothing of its package" in result.stderr

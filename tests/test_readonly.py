@@ -114,7 +114,13 @@ def test_pip_install_into_a_mount(firn, user, environment_image, directory):
     wheel = make_wheel(directory)
     with firn.mounted(environment_image, user=user) as place:
         before = tree_listing_as(user, place)
-        result = user.run(*pip_install(place / "bin" / "python3", wheel))
+        command = pip_install(place / "bin" / "python3", wheel)
+        result = user.run(*command)
+        assert result.returncode != 0
+        assert "externally-managed-environment" in result.stderr
+        assert "the Firn image environment" in result.stderr and "firn build" in result.stderr
+        # Who does not listen gets no further.
+        result = user.run(*command, "--break-system-packages")
         assert result.returncode != 0
         assert "Read-only file system" in result.stdout + result.stderr
         assert_same_tree(before, tree_listing_as(user, place))
@@ -125,8 +131,8 @@ def test_pip_install_into_a_mount(firn, user, environment_image, directory):
 def test_pip_install_inside_of_a_run(firn, user, environment_image, directory):
     wheel = make_wheel(directory)
     python = f"{PREFIX}/bin/python3"
-    result = firn.run("run", environment_image, "--", *pip_install(python, wheel), user=user,
-                      check=False)
+    result = firn.run("run", environment_image, "--", *pip_install(python, wheel),
+                      "--break-system-packages", user=user, check=False)
     assert result.returncode != 0
     assert "Read-only file system" in result.stdout + result.stderr
     result = firn.run("run", environment_image, "--", python, "-c", "import tiny_firn_test",
