@@ -118,7 +118,7 @@ def test_pip_install_into_a_mount(firn, user, environment_image, directory):
         result = user.run(*command)
         assert result.returncode != 0
         assert "externally-managed-environment" in result.stderr
-        assert "the Firn image environment" in result.stderr and "firn build" in result.stderr
+        assert "the Firn image 'environment'" in result.stderr and "firn build" in result.stderr
         # Who does not listen gets no further.
         result = user.run(*command, "--break-system-packages")
         assert result.returncode != 0
