@@ -92,6 +92,7 @@ bool LooksUpOfTheDead(const std::string& target) {
                                  std::to_string(std::random_device()());
   const pid_t child = fork();
   if (child == 0) {
+    close_range(0, ~0u, 0);  // who reads our output must not wait for a child that hangs
     struct stat found {};
     _exit(lstat(unheard_of.c_str(), &found) != 0 && IsDisconnection(errno) ? 1 : 0);
   }
