@@ -1,5 +1,7 @@
 #include "cli/node_status.h"
 
+#include <chrono>
+#include <cstdint>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -18,8 +20,10 @@ namespace {
 std::string LeaseText(const nlohmann::json& lease) {
   std::string text = lease.value("kind", std::string());
   if (lease.contains("name")) text += " " + lease.value("name", std::string());
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  const int64_t age = now - lease.value("since", int64_t{now});
   return text + " (uid " + std::to_string(lease.value("uid", 0u)) + ", pid " +
-         std::to_string(lease.value("pid", 0)) + ")";
+         std::to_string(lease.value("pid", 0)) + ") for " + FormatAge(age);
 }
 
 nlohmann::json AskStatus(NodeClient& node) {
@@ -37,7 +41,7 @@ void PrintNodeImage(const nlohmann::json& image) {
             << Printable(image.value("stage", std::string())) << ", "
             << (image.value("shares_pages", false) ? "shares its pages" : "shares no pages")
             << ", prefetch " << Printable(image.at("prefetch").value("stage", std::string()))
-            << '\n';
+            << ", attached for " << FormatAge(image.value("age", int64_t{0})) << '\n';
   for (const nlohmann::json& lease : image.at("leases")) {
     std::cout << "    leased by " << Printable(LeaseText(lease)) << '\n';
   }
@@ -71,9 +75,12 @@ void PrintNodeStatus(const nlohmann::json& daemon) {
     std::cout << "images of uid " << pool.value("domain", 0u) << ": worker "
               << pool.value("worker", 0) << ", " << Grouped(pool.value("restarts", uint64_t{0}))
               << " restarts, " << Grouped(pool.value("requests_total", uint64_t{0}))
-              << " requests, cache " << FormatBytes(pool.at("cache").value("bytes", uint64_t{0}))
-              << " of " << FormatBytes(pool.at("cache").value("capacity", uint64_t{0})) << ", "
-              << FormatBytes(pool.value("bytes_read", uint64_t{0})) << " read\n";
+              << " requests, " << Grouped(pool.at("cache").value("hits", uint64_t{0}))
+              << " hits in the cache of blocks, cache "
+              << FormatBytes(pool.at("cache").value("bytes", uint64_t{0})) << " of "
+              << FormatBytes(pool.at("cache").value("capacity", uint64_t{0})) << ", "
+              << FormatBytes(pool.value("bytes_read", uint64_t{0})) << " read, "
+              << FormatBytes(pool.value("worker_resident", uint64_t{0})) << " of memory\n";
     for (const nlohmann::json& image : pool.at("images")) PrintNodeImage(image);
   }
 }

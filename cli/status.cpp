@@ -38,18 +38,6 @@ uint64_t Sum(const std::map<std::string, uint64_t>& counts) {
                          [](uint64_t sum, const auto& entry) { return sum + entry.second; });
 }
 
-// "5s", "12m", "3h", "8d".
-std::string FormatAge(int64_t seconds) {
-  struct Unit {
-    int64_t seconds;
-    const char* name;
-  };
-  for (const Unit unit : {Unit{86400, "d"}, Unit{3600, "h"}, Unit{60, "m"}}) {
-    if (seconds >= unit.seconds) return std::to_string(seconds / unit.seconds) + unit.name;
-  }
-  return std::to_string(seconds) + "s";
-}
-
 void PrintStatusJson(const std::vector<MountedImage>& images, const nlohmann::json& node,
                      const nlohmann::json& jobs) {
   nlohmann::json mounts = nlohmann::json::array();

@@ -81,4 +81,15 @@ std::string FormatUtc(int64_t seconds_since_1970) {
   return text;
 }
 
+std::string FormatAge(int64_t seconds) {
+  struct Unit {
+    int64_t seconds;
+    const char* name;
+  };
+  for (const Unit unit : {Unit{86400, "d"}, Unit{3600, "h"}, Unit{60, "m"}}) {
+    if (seconds >= unit.seconds) return std::to_string(seconds / unit.seconds) + unit.name;
+  }
+  return std::to_string(seconds) + "s";
+}
+
 }  // namespace firn

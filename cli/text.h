@@ -20,6 +20,9 @@ std::string Grouped(uint64_t number);
 // "2024-05-01T12:00:00Z"; the plain number for a time that has no such form.
 std::string FormatUtc(int64_t seconds_since_1970);
 
+// "5s", "12m", "3h", "8d".
+std::string FormatAge(int64_t seconds);
+
 }  // namespace firn
 
 #endif  // FIRN_CLI_TEXT_H_

@@ -8,6 +8,7 @@
 
 #include "mountd/fuse_mount.h"
 #include "mountd/log.h"
+#include "mountd/pool_counts.h"
 
 namespace firn {
 namespace {
@@ -311,6 +312,7 @@ json Pool::Status() const {
             {"bytes", state.cache.bytes.load()},
             {"capacity", settings_.cache_bytes}}},
           {"bytes_read", state.bytes_read.load()},
+          {"worker_resident", ResidentBytesOf(worker_.pid())},
           {"errors", state.errors.Snapshot()}};
 }
 
