@@ -61,20 +61,16 @@ class Remover {
  public:
   explicit Remover(int top) : top_(top) {}
 
-  // True once it is empty, as far as can be seen.
+  // False once there is nothing more that it can do.
   bool Pass() {
     changed_ = false;
-    return Empty(top_, 0);
+    Empty(top_, 0);
+    return changed_;
   }
-  bool changed() const { return changed_; }
 
  private:
-  bool Empty(int directory, unsigned depth) {
-    bool empty = true;
-    for (const std::string& name : Names(directory)) {
-      if (!Remove(directory, name, depth)) empty = false;
-    }
-    return empty;
+  void Empty(int directory, unsigned depth) {
+    for (const std::string& name : Names(directory)) Remove(directory, name, depth);
   }
 
   static std::vector<std::string> Names(int directory) {
@@ -90,25 +86,23 @@ class Remover {
     return names;
   }
 
-  bool Remove(int directory, const std::string& name, unsigned depth) {
-    if (unlinkat(directory, name.c_str(), 0) == 0) return Removed();
-    if (errno != EISDIR && errno != EPERM) return errno == ENOENT;
+  void Remove(int directory, const std::string& name, unsigned depth) {
+    if (unlinkat(directory, name.c_str(), 0) == 0) {
+      changed_ = true;
+      return;
+    }
+    if (errno != EISDIR && errno != EPERM) return;
     if (depth >= kMaxDepth) {
       OpenToEmpty(directory, name.c_str());  // one without permissions cannot be moved either
       const std::string above = ".deep-" + std::to_string(moved_++);
       if (renameat(directory, name.c_str(), top_, above.c_str()) == 0) changed_ = true;
-      return false;
+      return;
     }
     {
       const FileDescriptor inner = OpenToEmpty(directory, name.c_str());
       if (inner.valid()) Empty(inner.get(), depth + 1);
     }
-    return unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0 ? Removed() : errno == ENOENT;
-  }
-
-  bool Removed() {
-    changed_ = true;
-    return true;
+    if (unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0) changed_ = true;
   }
 
   int top_;
@@ -208,7 +202,7 @@ std::vector<VariableChange> MakeScratch(const std::vector<std::string>& variable
 void RemoveContents(int directory) {
   Remover remover(directory);
   for (unsigned pass = 0; pass < kPasses; ++pass) {
-    if (remover.Pass() || !remover.changed()) return;
+    if (!remover.Pass()) return;
   }
 }
 
