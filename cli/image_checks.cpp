@@ -52,6 +52,16 @@ std::string FindPythonIn(const std::string& prefix) {
   return {};
 }
 
+// Every other "${" is for the shell that a check may start.
+std::string WithPrefix(std::string word, const std::string& prefix) {
+  constexpr std::string_view kReference = "${PREFIX}";
+  for (size_t at = word.find(kReference); at != std::string::npos;
+       at = word.find(kReference, at + prefix.size())) {
+    word.replace(at, kReference.size(), prefix);
+  }
+  return word;
+}
+
 // In the view of the image.
 std::vector<NamedCheck> ListChecks(const ImageChecks& checks, const std::string& prefix) {
   std::vector<NamedCheck> list;
@@ -65,7 +75,7 @@ std::vector<NamedCheck> ListChecks(const ImageChecks& checks, const std::string&
   for (const RecipeCheck& check : checks.checks) {
     NamedCheck named{.name = {}, .command = {}, .timeout = check.timeout};
     for (const std::string& word : check.command) {
-      named.command.push_back(ExpandValue(word, prefix, {{"PREFIX", prefix}}));
+      named.command.push_back(WithPrefix(word, prefix));
     }
     named.name = Joined(named.command);
     list.push_back(std::move(named));

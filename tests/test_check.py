@@ -1,9 +1,12 @@
 """Checks of an image while it is built: with what it is, without what the builder's machine adds."""
 
 import http.server
+import json
 import os
+import signal
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -13,10 +16,15 @@ CHECK_FAILED = 10
 
 @pytest.fixture(scope="module")
 def venv(scratch):
-    """A venv with packages of our own as pip leaves them."""
+    """A venv with pip alone, whose byte code stays true in an image: the builds compile none."""
     root = scratch / "check" / "venv"
     root.parent.mkdir()
     subprocess.run([PYTHON, "-m", "venv", os.fspath(root)], check=True)
+    for name in ("setuptools*", "pkg_resources", "_distutils_hack", "distutils-precedence.pth"):
+        for path in root.glob(f"lib/python3*/site-packages/{name}"):
+            subprocess.run(["rm", "-rf", path], check=True)
+    subprocess.run([PYTHON, "-m", "compileall", "-q", "-f", "--invalidation-mode",
+                    "unchecked-hash", root], check=True)
     return root
 
 
@@ -42,12 +50,32 @@ class Packages:
             files.append(os.fspath(path.relative_to(self.site)))
         (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
 
+    def recipe(self, *checks):
+        """The path of a recipe of this environment, as it is, with these checks."""
+        path = self.root.parent / "recipe.yaml"
+        path.write_text(json.dumps({
+            "name": "checked", "prefix": "/opt/firn-check-test/env", "source": "./venv",
+            "rules": {"flatten": False, "compile": False}, "scratch": ["MPLCONFIGDIR"],
+            "checks": list(checks)}))
+        return path
+
+    def build_recipe(self, firn, *checks, options=(), **keywords):
+        """With these checks and no others."""
+        return self._build(firn, self.recipe({"default": False}, *checks), options, keywords)
+
     def build(self, firn, *options, **keywords):
+        """With the checks that every Python environment gets."""
+        return self._build(firn, self.recipe(), options, keywords)
+
+    def build_directory(self, firn, *options):
+        """Without a recipe."""
+        return self._build(firn, self.root, (
+            "--no-compile", "--prefix", "/opt/firn-check-test/env", *options), {})
+
+    def _build(self, firn, source, options, keywords):
         image = self.root.parent / "image.firn"
-        # Without bytecode of the standard library, which takes most of the time.
-        result = firn.run("build", self.root, "-o", image, "--prefix", "/opt/firn-check-test/env",
-                          "--no-compile", "--level", "1", *options, user=self.user, check=False,
-                          **keywords)
+        result = firn.run("build", source, "-o", image, "--level", "1", *options, user=self.user,
+                          check=False, **keywords)
         return result, image
 
 
@@ -61,13 +89,13 @@ def packages(venv, user, directory):
 
 
 def left(image):
-    return sorted(path.name for path in image.parent.iterdir() if path.name != "venv")
+    return sorted(path.name for path in image.parent.iterdir() if path.name not in ("venv", "recipe.yaml"))
 
 
 def test_an_image_that_is_as_it_must_be(firn, packages):
     packages.add("whole", {"whole/__init__": "import sys", "single": "",
                            "space/inner/__init__": ""}, requires=["pip"])
-    result, image = packages.build(firn)
+    result, image = packages.build_directory(firn)
     assert result.returncode == 0, result.stderr
     assert left(image) == ["image.firn"]
 
@@ -171,7 +199,76 @@ def test_a_machine_where_nothing_can_be_mounted(firn, packages, root_user):
     image = packages.root.parent / "image.firn"
     result = root_user.run("unshare", "--mount", "sh", "-c",
                            'mount --bind /dev/null /dev/fuse && exec "$0" "$@"', firn.path, "build",
-                           packages.root, "-o", image)
+                           packages.recipe(), "-o", image)
     assert result.returncode == 7, result.stderr
     assert "/dev/fuse" in result.stderr and "--no-check" in result.stderr
     assert left(image) == []
+
+
+# The checks of a recipe
+
+
+def test_checks_of_a_recipe_run_as_a_job_would(firn, packages):
+    result, image = packages.build_recipe(
+        firn, 'test "$(command -v python3)" = ${PREFIX}/bin/python3',
+        'x=${HOME}; test "$(ls -A "$x")" = "" && test -w "$MPLCONFIGDIR" && test -w "$TMPDIR"',
+        ["test", "-x", "${PREFIX}/bin/python3"], {"command": "exit 0", "timeout": 60})
+    assert result.returncode == 0, result.stderr
+    assert left(image) == ["image.firn"]
+
+
+@pytest.mark.parametrize("check, words", [
+    ("echo what is amiss >&2; exit 3", ["failed with exit code 3", "what is amiss"]),
+    ("kill -9 $$", ["died of signal 9"]),
+    (["no-such-program"], ["exit code 127", "no-such-program"]),
+    ({"command": "echo begun; sleep 1000 & sleep 1000", "timeout": 1},
+     ["did not end in 1 s", "begun"])])
+def test_a_check_that_fails(firn, packages, check, words):
+    result, image = packages.build_recipe(firn, "true", check)
+    assert result.returncode == CHECK_FAILED, result.stderr
+    for word in words:
+        assert word in result.stderr
+    assert left(image) == []
+
+
+def test_an_interrupted_check_leaves_nothing(firn, packages):
+    mark = packages.root.parent / "started"
+    image = packages.root.parent / "image.firn"
+    build = subprocess.Popen(
+        [firn.path, "build", packages.recipe(f"touch {mark}; sleep 1000"), "-o", image],
+        stderr=subprocess.PIPE, text=True, **packages.user.popen_arguments())
+    deadline = time.monotonic() + 120
+    while not mark.exists():
+        assert build.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    build.send_signal(signal.SIGINT)
+    _, errors = build.communicate(timeout=120)
+    assert build.returncode == 130, errors
+    mark.unlink()
+    assert left(image) == []
+
+
+def test_firn_check_runs_them_again(firn, packages):
+    """A check that depends on the host: it passed where the image was built."""
+    mark = packages.root.parent / "host-has-it"
+    mark.touch()
+    result, image = packages.build_recipe(firn, f"test -e {mark} || {{ echo not here; exit 4; }}")
+    assert result.returncode == 0, result.stderr
+    result = firn.run("check", image, user=packages.user)
+    assert "firn: check: /bin/sh -c test -e" in result.stdout
+    assert json.loads(firn.run("check", "--json", image, user=packages.user).stdout)["checks"]["ok"]
+    mark.unlink()
+    result = firn.run("check", "-q", image, user=packages.user, check=False)
+    assert result.returncode == CHECK_FAILED
+    assert "not here" in result.stderr and result.stdout == ""
+    result = firn.run("check", "--json", image, user=packages.user, check=False)
+    assert result.returncode == CHECK_FAILED
+    report = json.loads(result.stdout)
+    assert not report["ok"] and not report["checks"]["ok"] and "not here" in report["checks"]["message"]
+    assert firn.run("check", "--needs-only", image, user=packages.user)
+
+
+def test_firn_check_asks_what_every_python_environment_is_asked(firn, packages):
+    result, image = packages.build(firn)
+    assert result.returncode == 0, result.stderr
+    assert "modules of" in firn.run("check", image, user=packages.user).stdout
