@@ -14,18 +14,26 @@ PYTHON = "/usr/bin/python3"
 CHECK_FAILED = 10
 
 
-@pytest.fixture(scope="module")
-def venv(scratch):
-    """A venv with pip alone, whose byte code stays true in an image: the builds compile none."""
-    root = scratch / "check" / "venv"
-    root.parent.mkdir()
-    subprocess.run([PYTHON, "-m", "venv", os.fspath(root)], check=True)
+def make_venv(root, *options):
+    """A venv with no package but pip, whose byte code stays true in an image: builds make none."""
+    root.parent.mkdir(exist_ok=True)
+    subprocess.run([PYTHON, "-m", "venv", *options, os.fspath(root)], check=True)
     for name in ("setuptools*", "pkg_resources", "_distutils_hack", "distutils-precedence.pth"):
         for path in root.glob(f"lib/python3*/site-packages/{name}"):
             subprocess.run(["rm", "-rf", path], check=True)
     subprocess.run([PYTHON, "-m", "compileall", "-q", "-f", "--invalidation-mode",
                     "unchecked-hash", root], check=True)
     return root
+
+
+@pytest.fixture(scope="module")
+def bare_venv(scratch):
+    return make_venv(scratch / "check" / "bare", "--without-pip")
+
+
+@pytest.fixture(scope="module")
+def venv_with_pip(scratch):
+    return make_venv(scratch / "check" / "with-pip")
 
 
 class Packages:
@@ -79,8 +87,7 @@ class Packages:
         return result, image
 
 
-@pytest.fixture
-def packages(venv, user, directory):
+def copied(venv, user, directory):
     root = directory / "venv"
     subprocess.run(["cp", "-a", venv, root], check=True)
     if user.uid is not None:
@@ -88,14 +95,24 @@ def packages(venv, user, directory):
     return Packages(root, user)
 
 
+@pytest.fixture
+def packages(bare_venv, user, directory):
+    return copied(bare_venv, user, directory)
+
+
+@pytest.fixture
+def packages_and_pip(venv_with_pip, user, directory):
+    return copied(venv_with_pip, user, directory)
+
+
 def left(image):
     return sorted(path.name for path in image.parent.iterdir() if path.name not in ("venv", "recipe.yaml"))
 
 
-def test_an_image_that_is_as_it_must_be(firn, packages):
-    packages.add("whole", {"whole/__init__": "import sys", "single": "",
-                           "space/inner/__init__": ""}, requires=["pip"])
-    result, image = packages.build_directory(firn)
+def test_an_image_that_is_as_it_must_be(firn, packages_and_pip):
+    packages_and_pip.add("whole", {"whole/__init__": "import sys", "single": "",
+                                   "space/inner/__init__": ""}, requires=["pip"])
+    result, image = packages_and_pip.build_directory(firn)
     assert result.returncode == 0, result.stderr
     assert left(image) == ["image.firn"]
 
@@ -114,17 +131,17 @@ def test_a_module_that_cannot_be_imported(firn, packages):
     assert left(image) == []
 
 
-def test_a_requirement_that_is_missing(firn, packages):
-    packages.add("needy", {"needy": ""}, requires=["other-package>=2"])
-    result, image = packages.build(firn)
+def test_a_requirement_that_is_missing(firn, packages_and_pip):
+    packages_and_pip.add("needy", {"needy": ""}, requires=["other-package>=2"])
+    result, image = packages_and_pip.build(firn)
     assert result.returncode == CHECK_FAILED, result.stderr
     assert "needy 1.0 requires other-package, which is not installed" in result.stderr
-    result, image = packages.build(firn, "--keep-failed")
+    result, image = packages_and_pip.build(firn, "--keep-failed")
     assert result.returncode == CHECK_FAILED
     assert f"{image}.failed" in result.stderr
     assert left(image) == ["image.firn.failed"]
     firn.run("verify", f"{image}.failed")
-    result, image = packages.build(firn, "--no-check")
+    result, image = packages_and_pip.build(firn, "--no-check")
     assert result.returncode == 0, result.stderr
     assert left(image) == ["image.firn", "image.firn.failed"]
 
@@ -188,10 +205,9 @@ def test_nothing_is_left_running(firn, packages, directory):
 
 
 def test_where_there_is_no_pip(firn, packages):
-    for path in packages.site.glob("pip*"):
-        subprocess.run(["rm", "-rf", path], check=True)
-    result, _ = packages.build(firn)
+    result, image = packages.build(firn)
     assert result.returncode == 0, result.stderr
+    assert "has no pip" in firn.run("check", image, user=packages.user).stdout
 
 
 def test_a_machine_where_nothing_can_be_mounted(firn, packages, root_user):
