@@ -13,7 +13,7 @@ import pytest
 
 from harness.jobs import DEADLINE
 from harness.node import (  # noqa: F401 (fixtures)
-    connect, descriptors_of, images, own_run_directory, serving, trees)
+    connect, descriptors_of, images, node_status, own_run_directory, serving, trees)
 from harness.readers import Readers
 from harness.service_manager import ServiceManager
 
@@ -65,7 +65,7 @@ class KeptNode:
         self.manager.start()
 
     def pool(self):
-        (pool,) = self.firn.status()["node"]["pools"]
+        (pool,) = node_status(self.firn)["pools"]
         return pool
 
     def wait_for_worker(self, other_than):
