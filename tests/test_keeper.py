@@ -13,7 +13,7 @@ import pytest
 
 from harness.jobs import DEADLINE, children_of
 from harness.node import (  # noqa: F401 (fixtures)
-    attach, descriptors_of, images, own_run_directory, slot_of, trees)
+    attach, descriptors_of, images, node_status, own_run_directory, slot_of, trees)
 from harness.readers import LONGEST_WAIT, Readers
 from harness.service_manager import ServiceManager
 
@@ -36,7 +36,7 @@ class KeptNode:
         return self.manager.pid
 
     def status(self):
-        return self.firn.status(user=self.user)["node"]
+        return node_status(self.firn, self.user)
 
     def images(self):
         return [image for pool in self.status()["pools"] for image in pool["images"]]

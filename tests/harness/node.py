@@ -79,6 +79,15 @@ def images(firn, scratch, trees):
     return built
 
 
+def node_status(firn, user=None):
+    """What `firn status` says of the node's firnd, which is there but may be busy or be replaced."""
+    end = time.monotonic() + DEADLINE
+    while (status := firn.status(user=user)["node"]) is None:
+        assert time.monotonic() < end, "the node's firnd does not answer"
+        time.sleep(0.05)
+    return status
+
+
 class Node:
     """A firnd that serves the node, in the foreground."""
 
@@ -96,7 +105,7 @@ class Node:
         return self.process.pid
 
     def status(self):
-        return self.firn.status(user=self.user)["node"]
+        return node_status(self.firn, self.user)
 
     def images(self):
         return [image for pool in self.status()["pools"] for image in pool["images"]]

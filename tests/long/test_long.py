@@ -13,7 +13,7 @@ import pytest
 
 from harness.jobs import DEADLINE
 from harness.node import (  # noqa: F401 (fixtures)
-    connect, descriptors_of, images, own_run_directory, serving, trees)
+    connect, descriptors_of, images, node_status, own_run_directory, serving, trees)
 from harness.readers import Readers
 from harness.service_manager import ServiceManager
 
@@ -65,7 +65,7 @@ class KeptNode:
         self.manager.start()
 
     def pool(self):
-        (pool,) = self.firn.status()["node"]["pools"]
+        (pool,) = node_status(self.firn)["pools"]
         return pool
 
     def wait_for_worker(self, other_than):
@@ -168,8 +168,10 @@ def test_a_day_in_small(firn, firnd, fuse, images, trees):  # noqa: F811
     files = [(image, ("file-3", (tree / "file-3").read_bytes()))
              for image, tree in zip(images, trees)]
     # A small cache of decoded blocks, so that it is full long before the end.
-    with serving(firnd, firn, "--linger", "0", "--cache-size", "4MiB",
-                 "--log-level", "warning") as node:
+    with serving(firnd, firn, "--linger", "0", "--cache-size", "4MiB") as node:
+        # Who does not read what it logs would have it wait.
+        threading.Thread(target=node.process.stderr.read, daemon=True).start()
+
         def go(rounds):
             clients = [Client(number, files, rounds // CLIENTS) for number in range(CLIENTS)]
             for client in clients:
