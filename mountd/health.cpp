@@ -1,13 +1,9 @@
 #include "mountd/health.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,8 +16,7 @@
 
 #include "format/digest.h"
 #include "format/image.h"
-#include "mountd/background.h"
-#include "mountd/subprocess.h"
+#include "mountd/child_answer.h"
 
 namespace firn {
 namespace {
@@ -30,6 +25,7 @@ using std::chrono::microseconds;
 using std::chrono::steady_clock;
 
 constexpr uint64_t kLongestProbe = uint64_t{1} << 20;
+constexpr size_t kLongestReason = 3000;
 constexpr size_t kMostVisited = 10'000;  // entries looked at for a file to read
 
 struct Probe {
@@ -135,9 +131,8 @@ struct Report {
   bool skipped = false;
 };
 
-[[noreturn]] void CheckInChild(HealthTarget& target, int report_fd) {
-  // Left behind, it must not keep the caller's output open.
-  SilenceStandardStreams();
+// The bytes of a Report and a message.
+std::string ReportOn(HealthTarget& target) {
   microseconds took{0};
   Report report;
   std::string message;
@@ -150,44 +145,29 @@ struct Report {
     message = error.what();
   }
   report.took = took.count();
-  std::string bytes(reinterpret_cast<const char*>(&report), sizeof report);
-  bytes += message.substr(0, 3000);
-  // Less than a pipe takes at once.
-  const bool is_written =
-      write(report_fd, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size());
-  // Not exit(): buffers and handlers are the parent's.
-  _exit(is_written ? 0 : 1);
+  return std::string(reinterpret_cast<const char*>(&report), sizeof report) +
+         message.substr(0, kLongestReason);
 }
 
 }  // namespace
 
 HealthResult CheckHealth(HealthTarget target, std::chrono::milliseconds timeout) {
-  Pipe pipe = MakePipe();
-  const pid_t child = fork();
-  if (child < 0) throw SystemError(ErrorKind::kSystem, errno, "cannot start a process");
-  if (child == 0) CheckInChild(target, pipe.write_end.get());
-  pipe.write_end.Close();
-  pollfd entry{pipe.read_end.get(), POLLIN, 0};
-  const int ready = poll(&entry, 1, static_cast<int>(timeout.count()));
   HealthResult result;
-  const std::string told = ready == 1 ? ReadAll(pipe.read_end.get(), 4096) : std::string();
-  if (ready != 1) {
-    kill(child, SIGKILL);
+  const std::optional<std::string> told = AskInChild(timeout, [&] { return ReportOn(target); });
+  if (!told) {
     result.message = "no answer within " + std::to_string(timeout.count()) + " ms";
-    waitpid(child, nullptr, WNOHANG);  // it may hang in the kernel
     return result;
   }
-  WaitForExit(child);
-  if (told.size() < sizeof(Report)) {
+  if (told->size() < sizeof(Report)) {
     result.message = "the check died";
     return result;
   }
   Report report;
-  std::memcpy(&report, told.data(), sizeof report);
+  std::memcpy(&report, told->data(), sizeof report);
   result.ok = report.ok;
   result.skipped = report.skipped;
   result.took = microseconds(report.took);
-  result.message = told.substr(sizeof report);
+  result.message = told->substr(sizeof report);
   return result;
 }
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/nsfs.h>
-#include <poll.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -25,8 +24,8 @@
 namespace firn {
 namespace {
 
-constexpr int kStartTimeout = 60'000;  // milliseconds
-constexpr int kMostAttempts = 5;       // each meets a firnd that is just ending
+constexpr std::chrono::milliseconds kStartTimeout{60'000};
+constexpr int kMostAttempts = 5;  // each meets a firnd that is just ending
 
 // May the caller join the user namespace? It must lie below the caller's own, and be its user's.
 bool IsJoinable(const FileDescriptor& user_namespace) {
@@ -96,8 +95,7 @@ void StartJobDaemon(const std::string& job) {
   // ECHILD: the caller was started with SIGCHLD ignored.
   while (waitpid(starter, nullptr, 0) < 0 && errno == EINTR) {
   }
-  pollfd entry{ready.read_end.get(), POLLIN, 0};
-  if (poll(&entry, 1, kStartTimeout) == 1) ReadLine(ready.read_end.get());
+  if (IsReadable(ready.read_end.get(), kStartTimeout)) ReadLine(ready.read_end.get());
 }
 
 std::optional<NodeClient> ConnectOrStartJobDaemon(bool& can_serve) {

@@ -1,7 +1,6 @@
 #include "mountd/keeper_exec.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -20,7 +19,7 @@
 namespace firn {
 namespace {
 
-constexpr int kCheckTimeout = 10'000;  // milliseconds
+constexpr std::chrono::milliseconds kCheckTimeout{10'000};
 constexpr size_t kLongestRefusal = 4096;
 
 // The command line of this process, without what held for its start alone.
@@ -114,8 +113,7 @@ void CheckSuccessor(const Estate& estate, const std::string& directory) {
   }
   // It says little, so that all of it has room in the pipe.
   const FileDescriptor process = OpenProcess(pid);
-  pollfd entry{process.get(), POLLIN, 0};
-  const bool has_ended = process.valid() && poll(&entry, 1, kCheckTimeout) == 1;
+  const bool has_ended = process.valid() && IsReadable(process.get(), kCheckTimeout);
   if (!has_ended) kill(pid, SIGKILL);
   const int exit_code = WaitForExit(pid);
   if (exit_code == 0) return;

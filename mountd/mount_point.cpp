@@ -2,16 +2,13 @@
 
 #include <dirent.h>
 #include <linux/magic.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -19,7 +16,7 @@
 #include <string_view>
 
 #include "format/error.h"
-#include "format/file.h"
+#include "mountd/child_answer.h"
 #include "mountd/mount_table.h"
 
 namespace firn {
@@ -86,26 +83,16 @@ bool IsDisconnection(int error) { return error == ENOTCONN || error == ECONNABOR
 // Does a look-up say that firnd is gone? Asked by a child, as an image may be on a file system that
 // hangs: who does not answer in time is not dead.
 bool LooksUpOfTheDead(const std::string& target) {
-  constexpr int kPatience = 1000;  // milliseconds
+  constexpr std::chrono::milliseconds kPatience{1000};
   // A name that nobody asked for before: whatever else the kernel remembers, this it must ask.
   const std::string unheard_of = target + "/.firn-probe-" + std::to_string(getpid()) + "-" +
                                  std::to_string(std::random_device()());
-  const pid_t child = fork();
-  if (child == 0) {
-    close_range(0, ~0u, 0);  // who reads our output must not wait for a child that hangs
-    struct stat found {};
-    _exit(lstat(unheard_of.c_str(), &found) != 0 && IsDisconnection(errno) ? 1 : 0);
-  }
-  if (child < 0) return false;
-  const FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
-  pollfd entry{process.get(), POLLIN, 0};
-  if (poll(&entry, 1, kPatience) != 1) {
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, WNOHANG);
-    return false;
-  }
-  int result = 0;
-  return waitpid(child, &result, 0) == child && WIFEXITED(result) && WEXITSTATUS(result) == 1;
+  const std::string kDead = "dead";
+  return AskInChild(kPatience, [&] {
+           struct stat found {};
+           const bool is_dead = lstat(unheard_of.c_str(), &found) != 0 && IsDisconnection(errno);
+           return is_dead ? kDead : "alive";
+         }) == kDead;
 }
 
 }  // namespace

@@ -13,7 +13,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "firn_version.h"
 #include "mountd/carried_error.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/json_line.h"
@@ -63,11 +62,6 @@ FileDescriptor OpenPeer(int socket, pid_t pid) {
   return OpenProcess(pid);
 }
 
-bool HasProcessEnded(const FileDescriptor& process) {
-  pollfd entry{process.get(), POLLIN, 0};
-  return poll(&entry, 1, 0) == 1;
-}
-
 // The image is read through this very descriptor, and never opened again.
 ShownImage TakeShownImage(WorkerChannel::Message& message) {
   if (message.fds.empty()) {
@@ -111,15 +105,6 @@ LeaseKind LeaseKindFrom(const std::string& text) {
   }
   throw Error(ErrorKind::kUsage,
               "expected a lease of kind process, mount or name, found '" + text + "'");
-}
-
-json StatusOfLease(const Lease& lease) {
-  json status = {{"kind", ToString(lease.kind)},
-                 {"uid", lease.holder},
-                 {"pid", lease.pid},
-                 {"since", std::chrono::system_clock::to_time_t(lease.since)}};
-  if (!lease.name.empty()) status["name"] = lease.name;
-  return status;
 }
 
 }  // namespace
@@ -383,7 +368,7 @@ void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& 
     if (lease.kind == LeaseKind::kProcess) {
       lease.process = FileDescriptor(fcntl(client->process.get(), F_DUPFD_CLOEXEC, 0));
       lease.started = IdentityOf(lease.pid).started;
-      if (!lease.process.valid() || HasProcessEnded(lease.process)) {
+      if (!lease.process.valid() || IsReadable(lease.process.get(), std::chrono::milliseconds(0))) {
         throw Error(ErrorKind::kSystem, "the process that asked for the image has ended");
       }
     }
@@ -517,39 +502,6 @@ std::string NodeDaemon::Metrics() const {
                           .pools = pools_,
                           .retired = retired_},
                          options_.metrics.is_unix() ? MetricsDetail::kAll : MetricsDetail::kSums);
-}
-
-json NodeDaemon::Status(uid_t caller) const {
-  const bool sees_all = caller == 0 || (!socket_.is_system() && caller == geteuid());
-  json pools = json::array();
-  for (const auto& [domain, pool] : pools_) {
-    json images = json::array();
-    for (const auto& [number, share] : pool->shares()) {
-      json leases = json::array();
-      for (const Lease& lease : leases_.leases()) {
-        if (lease.share == number && (sees_all || lease.holder == caller)) {
-          leases.push_back(StatusOfLease(lease));
-        }
-      }
-      if (!sees_all && leases.empty()) continue;
-      json image = pool->StatusOf(share);
-      image["leases"] = std::move(leases);
-      images.push_back(std::move(image));
-    }
-    if (!sees_all && images.empty()) continue;
-    json status = pool->Status();
-    status["images"] = std::move(images);
-    pools.push_back(std::move(status));
-  }
-  return {{"pid", getpid()},
-          {"uid", geteuid()},
-          {"version", FIRN_VERSION},
-          {"socket", socket_.path()},
-          {"system", socket_.is_system()},
-          {"job", options_.job},
-          {"linger", options_.linger.count()},
-          {"metrics", metrics_ ? json(metrics_->address().text) : json(nullptr)},
-          {"pools", std::move(pools)}};
 }
 
 }  // namespace firn

@@ -80,8 +80,7 @@ void Placers::AppendPollSet(std::vector<pollfd>& set) const {
 
 void Placers::Handle() {
   for (auto placer = placers_.begin(); placer != placers_.end();) {
-    pollfd entry{placer->answer.get(), POLLIN, 0};
-    if (poll(&entry, 1, 0) != 1) {
+    if (!IsReadable(placer->answer.get(), std::chrono::milliseconds(0))) {
       ++placer;
       continue;
     }

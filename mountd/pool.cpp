@@ -234,8 +234,11 @@ void Pool::TakeGone(SlotNumber slot) {
   if (share.views != 0 || share.stage != Share::Stage::kUnleased) return;
   share.stage = Share::Stage::kDetaching;
   LogOfUser("detaching " + share.image.path);
-  const ShareNumber number = share.number;
-  worker_.Detach(slot, [this, number] {
+  ReleaseSlot(share);
+}
+
+void Pool::ReleaseSlot(const Share& share) {
+  worker_.Detach(share.slot, [this, number = share.number] {
     shares_.erase(number);
     prefetched_.erase(number);
   });
@@ -273,11 +276,15 @@ void Pool::Handle(Clock::time_point now) {
   for (const SlotNumber slot : views_.TakeGone()) TakeGone(slot);
   if (prefetching_ && prefetch_.HasEnded()) {
     prefetch_.Reap();
-    prefetched_[*prefetching_] = PrefetchStatusOf(prefetch_.state());
-    prefetching_.reset();
-    StartNextPrefetch();
+    GoOnToNextPrefetch();
   }
   EndStalledPrefetch(now);
+}
+
+void Pool::GoOnToNextPrefetch() {
+  prefetched_[*prefetching_] = PrefetchStatusOf(prefetch_.state());
+  prefetching_.reset();
+  StartNextPrefetch();
 }
 
 void Pool::EndStalledPrefetch(Clock::time_point now) {
@@ -288,9 +295,7 @@ void Pool::EndStalledPrefetch(Clock::time_point now) {
   LogWarning("the prefetch of {} gets nowhere: going on with another",
              shares_.at(*prefetching_).image.path);
   prefetch_.Stop();
-  prefetched_[*prefetching_] = PrefetchStatusOf(prefetch_.state());
-  prefetching_.reset();
-  StartNextPrefetch();
+  GoOnToNextPrefetch();
 }
 
 PrefetchStatus Pool::PrefetchOf(const Share& share) const {

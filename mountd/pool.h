@@ -133,7 +133,11 @@ class Pool {
   void TakeView(ShareNumber number, FileDescriptor pusher_root, std::exception_ptr error);
   void Fail(ShareNumber number, std::exception_ptr error);
   void TakeGone(SlotNumber slot);
+  // Has the worker let go of what nobody has any more.
+  void ReleaseSlot(const Share& share);
   void StartNextPrefetch();
+  // The one that was under way has ended.
+  void GoOnToNextPrefetch();
   // A line that users bring about at will.
   void LogOfUser(const std::string& message);
   // Sees to it that the image takes part in the sharing of pages once it is known to be right.

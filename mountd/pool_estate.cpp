@@ -1,9 +1,6 @@
 // A pool as one keeper leaves it and the next one finds it.
 
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,10 +117,7 @@ std::map<int, SlotNumber> WatchesFrom(const json& saved) {
 void EndPusher(const ProcessIdentity& pusher) {
   const FileDescriptor process = OpenProcess(pusher);
   if (!process.valid()) return;
-  syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
-  pollfd entry{process.get(), POLLIN, 0};
-  constexpr int kTimeout = 500;  // milliseconds
-  poll(&entry, 1, kTimeout);
+  KillProcess(process);
   waitpid(pusher.pid, nullptr, WNOHANG);  // no child of this one, where firnd was restarted
 }
 
@@ -239,10 +233,7 @@ void Pool::GoOnWith(Share& share) {
   }
   if (share.stage == Share::Stage::kDetaching) {
     if (was_opening) LogInfo("detaching {}, which was being attached", share.image.path);
-    worker_.Detach(share.slot, [this, number = share.number] {
-      shares_.erase(number);
-      prefetched_.erase(number);
-    });
+    ReleaseSlot(share);
     return;
   }
   if (share.is_proof_asked && !share.proved) AskForProof(share);

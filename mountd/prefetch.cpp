@@ -1,7 +1,6 @@
 #include "mountd/prefetch.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,7 +17,7 @@
 namespace firn {
 namespace {
 
-constexpr int kDeathPatience = 200;  // in milliseconds
+constexpr std::chrono::milliseconds kDeathPatience{200};
 
 }  // namespace
 
@@ -57,8 +56,7 @@ void Prefetch::Reset() {
 }
 
 bool Prefetch::HasEnded() const {
-  pollfd entry{process_.get(), POLLIN, 0};
-  return !process_.valid() || poll(&entry, 1, 0) == 1;
+  return !process_.valid() || IsReadable(process_.get(), std::chrono::milliseconds(0));
 }
 
 void Prefetch::Reap() {
@@ -76,8 +74,7 @@ void Prefetch::Stop() {
   PrefetchStage running = PrefetchStage::kRunning;
   state_->stage.compare_exchange_strong(running, PrefetchStage::kOff);
   kill(pid_, SIGKILL);
-  pollfd entry{process_.get(), POLLIN, 0};
-  if (!process_.valid() || poll(&entry, 1, kDeathPatience) == 1) {
+  if (!process_.valid() || IsReadable(process_.get(), kDeathPatience)) {
     Reap();
     return;
   }

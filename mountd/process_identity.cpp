@@ -1,5 +1,10 @@
 #include "mountd/process_identity.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -29,6 +34,14 @@ FileDescriptor OpenProcess(const ProcessIdentity& process) {
   // Opened first: had the number gone to another one before, its start would say so.
   FileDescriptor pidfd = OpenProcess(process.pid);
   return pidfd.valid() && IdentityOf(process.pid) == process ? std::move(pidfd) : FileDescriptor();
+}
+
+bool KillProcess(const FileDescriptor& process) {
+  constexpr std::chrono::milliseconds kKillPatience{500};
+  if (!process.valid() || IsReadable(process.get(), std::chrono::milliseconds(0))) return false;
+  syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
+  IsReadable(process.get(), kKillPatience);
+  return true;
 }
 
 }  // namespace firn

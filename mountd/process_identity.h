@@ -23,6 +23,10 @@ ProcessIdentity IdentityOf(pid_t pid);
 // A pidfd of that very process; invalid where it is gone or unknown.
 FileDescriptor OpenProcess(const ProcessIdentity& process);
 
+// Kills the process of a pidfd (which may be invalid), and waits a little for its end, which may
+// not come where it hangs in the kernel. Was it alive?
+bool KillProcess(const FileDescriptor& process);
+
 }  // namespace firn
 
 #endif  // FIRN_MOUNTD_PROCESS_IDENTITY_H_

@@ -1,6 +1,7 @@
 #include "mountd/subprocess.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -93,6 +94,11 @@ pid_t Spawn(const std::vector<std::string>& argv, const SpawnOptions& options) {
 
 FileDescriptor OpenProcess(pid_t pid) {
   return FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+}
+
+bool IsReadable(int fd, std::chrono::milliseconds patience) {
+  pollfd entry{fd, POLLIN, 0};
+  return poll(&entry, 1, static_cast<int>(patience.count())) == 1;
 }
 
 int WaitForExit(pid_t pid) {

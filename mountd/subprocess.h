@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ FileDescriptor OpenProcess(pid_t pid);
 
 // Waits for the process; returns its exit code, 128 + N where signal N ended it.
 int WaitForExit(pid_t pid);
+
+// Is the descriptor readable (a pidfd: has the process ended), or does it become so within the
+// time? A negative time has no end. A signal ends the wait.
+bool IsReadable(int fd, std::chrono::milliseconds patience);
 
 // Reads to the end of the stream, at most `limit` bytes.
 std::string ReadAll(int fd, size_t limit);

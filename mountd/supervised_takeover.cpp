@@ -1,14 +1,12 @@
 // What a keeper does with the session that another keeper has left.
 
-#include <poll.h>
-#include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <utility>
 
 #include "mountd/log.h"
+#include "mountd/subprocess.h"
 #include "mountd/supervised_worker.h"
 
 namespace firn {
@@ -19,12 +17,6 @@ using std::chrono::milliseconds;
 // Images are opened before the worker that was left is ended, so that nobody waits for it; but an
 // image on a storage that hangs must not keep the others.
 constexpr milliseconds kOpenTimeout{5000};
-constexpr milliseconds kFormerDeathTimeout{500};
-
-bool IsReadableWithin(int fd, milliseconds timeout) {
-  pollfd entry{fd, POLLIN, 0};
-  return poll(&entry, 1, static_cast<int>(timeout.count())) == 1;
-}
 
 }  // namespace
 
@@ -58,7 +50,7 @@ void SupervisedWorker::TakeOver() {
   const Clock::time_point deadline = Clock::now() + kOpenTimeout;
   while ((current_->due > 0 || !current_->opening.empty()) && !current_->channel.ended() &&
          Clock::now() < deadline) {
-    IsReadableWithin(current_->channel.fd(), milliseconds(100));
+    IsReadable(current_->channel.fd(), milliseconds(100));
     TakeMessages(Clock::now());
   }
   LogInfo("worker {} takes over from {}, which an earlier firnd left", current_->pid, former);
@@ -70,12 +62,7 @@ void SupervisedWorker::TakeOver() {
 void SupervisedWorker::EndFormer() {
   if (former_.pid == 0) return;
   const FileDescriptor process = OpenProcess(former_);
-  const bool is_alive = process.valid() && !IsReadableWithin(process.get(), milliseconds(0));
-  careful_ = !is_alive;  // it died of itself
-  if (is_alive) {
-    syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
-    IsReadableWithin(process.get(), kFormerDeathTimeout);
-  }
+  careful_ = !KillProcess(process);  // it had died of itself
   NoteCrash();
   // A child only where this process was its keeper before it exec'd.
   if (process.valid() && waitpid(former_.pid, nullptr, WNOHANG) == 0) {

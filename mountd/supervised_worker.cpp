@@ -43,11 +43,6 @@ std::string DescribeExit(int exit_code) {
   return "signal " + std::to_string(number) + " (" + strsignal(number) + ")";
 }
 
-bool IsReadable(int fd, milliseconds timeout) {
-  pollfd entry{fd, POLLIN, 0};
-  return poll(&entry, 1, static_cast<int>(timeout.count())) == 1;
-}
-
 Error WorkerEnded() {
   return Error(ErrorKind::kNoReply, "firnd's worker ended before it was ready",
                "The log may say why.");

@@ -7,26 +7,24 @@ import select
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 
 from harness.jobs import DEADLINE, children_of
 from harness.node import (  # noqa: F401 (fixtures)
-    attach, descriptors_of, images, node_status, own_run_directory, slot_of, trees)
-from harness.readers import LONGEST_WAIT, Readers
+    ServedNode, attach, descriptors_of, images, own_run_directory, slot_of, trees)
+from harness.readers import LONGEST_WAIT, Readers, write_sums
 from harness.service_manager import ServiceManager
 
 NO_REPLY = 9
 READERS = 4
 
 
-class KeptNode:
+class KeptNode(ServedNode):
     """A firnd of the node, as a service manager with a descriptor store has it."""
 
     def __init__(self, firn, firnd, directory, *options, user=None):
-        self.firn = firn
-        self.user = user
+        super().__init__(firn, user)
         self.manager = ServiceManager(
             directory, [firnd, "--node", "--foreground", "--linger", "0", *options], user)
         self.manager.start()
@@ -35,21 +33,11 @@ class KeptNode:
     def pid(self):
         return self.manager.pid
 
-    def status(self):
-        return node_status(self.firn, self.user)
-
-    def images(self):
-        return [image for pool in self.status()["pools"] for image in pool["images"]]
+    def log(self):
+        return self.manager.log.read_text()
 
     def worker(self):
-        (pool,) = self.status()["pools"]
-        return pool["worker"]
-
-    def wait_for(self, condition, what):
-        end = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < end, f"{what}\n{self.manager.log.read_text()}"
-            time.sleep(0.02)
+        return self.pool()["worker"]
 
     def restart(self, number=signal.SIGTERM):
         code = self.manager.end(number)
@@ -84,11 +72,7 @@ def node(firn, firnd, directory, fuse):
 
 @pytest.fixture(scope="module")
 def sums(scratch, trees):
-    listing = scratch / "tree-a.sums"
-    names = sorted(os.listdir(trees[0]))
-    listing.write_text(subprocess.run(["sha256sum", *names], cwd=trees[0], check=True,
-                                      stdout=subprocess.PIPE, text=True).stdout)
-    return listing
+    return write_sums(trees[0], scratch / "tree-a.sums")
 
 
 @pytest.fixture

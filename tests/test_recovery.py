@@ -11,26 +11,14 @@ import time
 import pytest
 
 from harness.jobs import DEADLINE
-from harness.readers import LONGEST_WAIT, Readers
+from harness.readers import LONGEST_WAIT, Readers, make_contents
 
 READERS = 16
 
 
 @pytest.fixture(scope="module")
 def contents(scratch):
-    """A tree of files of all lengths; (tree, a list as sha256sum prints it)."""
-    root = scratch / "recovery"
-    root.mkdir()
-    source = random.Random(5)
-    for number in range(40):
-        size = source.choice([0, 1, 4095, 70_000, 300_000, 1_500_000])
-        (root / f"file-{number}").write_bytes(source.randbytes(size // 2).ljust(size, b"x"))
-    names = sorted(entry.name for entry in root.iterdir())
-    listing = subprocess.run(["sha256sum", *names], cwd=root, check=True, stdout=subprocess.PIPE,
-                             text=True).stdout
-    sums = scratch / "sums"
-    sums.write_text(listing)
-    return root, sums
+    return make_contents(scratch / "recovery", scratch / "sums", seed=5, count=40)
 
 
 @pytest.fixture(scope="module")

@@ -88,12 +88,44 @@ def node_status(firn, user=None):
     return status
 
 
-class Node:
+class ServedNode:
+    """A node's firnd as its clients see it; who starts one says how."""
+
+    def __init__(self, firn, user=None):
+        self.firn = firn
+        self.user = user
+
+    def status(self):
+        return node_status(self.firn, self.user)
+
+    def pool(self):
+        """The only one."""
+        (pool,) = self.status()["pools"]
+        return pool
+
+    def images(self):
+        return [image for pool in self.status()["pools"] for image in pool["images"]]
+
+    def log(self):
+        """What is told where a wait was in vain."""
+        return ""
+
+    def wait_for(self, condition, what):
+        end = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < end, f"{what}\n{self.log()}"
+            time.sleep(0.02)
+
+    def wait_until_proved(self):
+        self.wait_for(lambda: all(image["shares_pages"] for image in self.images()),
+                      "the digests were not proved")
+
+
+class Node(ServedNode):
     """A firnd that serves the node, in the foreground."""
 
     def __init__(self, firnd, firn, *options, user=None):
-        self.firn = firn
-        self.user = user
+        super().__init__(firn, user)
         arguments = user.popen_arguments() if user else {}
         self.process = subprocess.Popen(
             [firnd, "--node", "--foreground", *options], stderr=subprocess.PIPE, text=True,
@@ -103,22 +135,6 @@ class Node:
     @property
     def pid(self):
         return self.process.pid
-
-    def status(self):
-        return node_status(self.firn, self.user)
-
-    def images(self):
-        return [image for pool in self.status()["pools"] for image in pool["images"]]
-
-    def wait_for(self, condition, what):
-        end = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < end, what
-            time.sleep(0.02)
-
-    def wait_until_proved(self):
-        self.wait_for(lambda: all(image["shares_pages"] for image in self.images()),
-                      "the digests were not proved")
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)

@@ -1,6 +1,7 @@
 """Programs that read everything again and again, and notice wrong bytes, errors and waits."""
 
 import os
+import random
 import subprocess
 import sys
 
@@ -36,6 +37,24 @@ while not select.select([0], [], [], 0)[0]:
     rounds += 1
 print(rounds, longest)
 """
+
+
+def write_sums(tree, listing):
+    """Writes what sha256sum prints of the tree's files, all in one directory; returns `listing`."""
+    names = sorted(entry.name for entry in tree.iterdir())
+    listing.write_text(subprocess.run(["sha256sum", *names], cwd=tree, check=True,
+                                      stdout=subprocess.PIPE, text=True).stdout)
+    return listing
+
+
+def make_contents(root, listing, seed, count):
+    """A tree of `count` files of all lengths; (tree, a list as sha256sum prints it)."""
+    root.mkdir()
+    source = random.Random(seed)
+    for number in range(count):
+        size = source.choice([0, 1, 4095, 70_000, 300_000, 1_500_000])
+        (root / f"file-{number}").write_bytes(source.randbytes(size // 2).ljust(size, b"x"))
+    return root, write_sums(root, listing)
 
 
 class Readers:

@@ -13,8 +13,8 @@ import pytest
 
 from harness.jobs import DEADLINE
 from harness.node import (  # noqa: F401 (fixtures)
-    connect, descriptors_of, images, node_status, own_run_directory, serving, trees)
-from harness.readers import Readers
+    ServedNode, connect, descriptors_of, images, own_run_directory, serving, trees)
+from harness.readers import Readers, make_contents
 from harness.service_manager import ServiceManager
 
 
@@ -34,17 +34,7 @@ LONGEST_WAIT = float(os.environ.get("FIRN_LONG_WAIT", 2.0))
 
 @pytest.fixture(scope="module")
 def contents(scratch):
-    root = scratch / "long"
-    root.mkdir()
-    source = random.Random(7)
-    for number in range(60):
-        length = source.choice([0, 1, 4095, 70_000, 300_000, 1_500_000])
-        (root / f"file-{number}").write_bytes(source.randbytes(length // 2).ljust(length, b"x"))
-    names = sorted(entry.name for entry in root.iterdir())
-    sums = scratch / "long.sums"
-    sums.write_text(subprocess.run(["sha256sum", *names], cwd=root, check=True,
-                                   stdout=subprocess.PIPE, text=True).stdout)
-    return root, sums
+    return make_contents(scratch / "long", scratch / "long.sums", seed=7, count=60)
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +48,22 @@ def image(firn, scratch, contents):
                       "128K", "--profile", profile)
 
 
-class KeptNode:
+class KeptNode(ServedNode):
     def __init__(self, firn, firnd, directory):
-        self.firn = firn
+        super().__init__(firn)
         self.manager = ServiceManager(directory, [firnd, "--node", "--foreground"])
         self.manager.start()
 
-    def pool(self):
-        (pool,) = node_status(self.firn)["pools"]
-        return pool
-
     def wait_for_worker(self, other_than):
-        end = time.monotonic() + DEADLINE
-        while time.monotonic() < end:
+        worker = 0
+
+        def is_there():
+            nonlocal worker
             worker = self.pool()["worker"]
-            if worker > 0 and worker != other_than:
-                return worker
-            time.sleep(0.01)
-        raise AssertionError("no other worker was started")
+            return worker > 0 and worker != other_than
+
+        self.wait_for(is_there, "no other worker was started")
+        return worker
 
 
 def test_readers_notice_nothing(firn, firnd, fuse, image, contents, directory):
