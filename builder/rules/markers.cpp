@@ -38,6 +38,11 @@ void PutMarkers(RuleWork& work) {
     work.Write(ParentOf(file.path) + "/EXTERNALLY-MANAGED",
                "[externally-managed]\nError=" + text + "\n");
   }
+  // pip with --break-system-packages would fall back to ~/.local, where every image of this user
+  // would find what it installs. pip reads this file beside sys.prefix whatever the environment.
+  if (!libraries.empty() && !work.TypeOf("pip.conf")) {
+    work.Write("pip.conf", "[install]\nuser = false\n");
+  }
   if (work.TypeOf("conda-meta") == TreeEntry::Type::kDirectory) {
     std::string message;
     for (const std::string& line : lines) message += (message.empty() ? "" : "\n") + line;
