@@ -16,6 +16,8 @@ from harness.tree import tree_listing
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 INPUT = 3
+# Where neither bytecode nor the image's checks are the point.
+QUICK = ("--no-check", "--no-compile", "--level", "1")
 
 
 def make_wheel(directory, name="greeter", body="VALUE = 1\n"):
@@ -77,7 +79,8 @@ def prefix(place):
 
 @pytest.fixture(scope="module")
 def image(firn, venv, prefix, place):
-    return firn.build(venv, place / "venv.firn", "--prefix", prefix, "--name", "science")
+    return firn.build(venv, place / "venv.firn", "--prefix", prefix, "--name", "science",
+                      "--level", "1")
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +197,8 @@ def test_same_bytes_from_two_directories_and_users(firn, wheel, image, prefix, p
     options = ordinary_user.popen_arguments()
     make_venv(other / "deep-venv", other / wheel.name, **options)
     result = ordinary_user.run(firn.path, "build", other / "deep-venv", "-o", other / "o.firn",
-                               "--prefix", prefix, "--name", "science")
+                               "--prefix", prefix, "--name", "science", "--level", "1",
+                               "--no-check")
     assert result.returncode == 0, result.stderr
     if (other / "o.firn").read_bytes() != image.read_bytes():
         ours = tree_listing(unsquash(image, place / "a"))
@@ -211,7 +215,7 @@ def test_an_environment_of_somebody_else(firn, venv, image, prefix, place, ordin
     before = tree_listing(venv)
     output = ordinary_user.home / "of-root.firn"
     result = ordinary_user.run(firn.path, "build", venv, "-o", output, "--prefix", prefix,
-                               "--name", "science")
+                               "--name", "science", "--level", "1", "--no-check")
     assert result.returncode == 0, result.stderr
     assert output.read_bytes() == image.read_bytes()
     assert tree_listing(venv) == before
@@ -226,7 +230,7 @@ def test_packages_of_the_system_on_request(firn, directory, venv):
                             check=False)
     if wanted.returncode != 0:
         pytest.skip("the system's Python has no numpy")
-    unsquash(firn.build(root, directory / "i.firn", "--no-check"), directory / "out")
+    unsquash(firn.build(root, directory / "i.firn", *QUICK), directory / "out")
     result = alone([directory / "at" / "bin" / "python3", "-c", code], directory / "out",
                    directory / "at", [root])
     assert (result.returncode, result.stdout) == (0, wanted.stdout), result.stderr
@@ -235,7 +239,7 @@ def test_packages_of_the_system_on_request(firn, directory, venv):
 def test_a_copy_of_the_interpreter(firn, directory):
     root = directory / "venv"
     subprocess.run([SYSTEM_PYTHON, "-m", "venv", "--copies", "--without-pip", root], check=True)
-    unsquash(firn.build(root, directory / "i.firn", "--no-check"), directory / "out")
+    unsquash(firn.build(root, directory / "i.firn", *QUICK), directory / "out")
     result = alone([directory / "at" / "bin" / "python", "-c", "import sys; print(sys.base_prefix)"],
                    directory / "out", directory / "at", [root])
     assert result.stdout == f"{directory / 'at'}\n", result.stderr
@@ -261,7 +265,7 @@ def test_strange_files_do_no_harm(firn, venv, directory):
     program = pathlib.Path(os.path.realpath(SYSTEM_PYTHON)).read_bytes()
     for length in (3, 63, 64, 70, 4096, 100_000):
         (root / "lib" / f"cut-{length}.so").write_bytes(program[:length])
-    unsquash(firn.build(root, directory / "i.firn", "--no-check"), directory / "out")
+    unsquash(firn.build(root, directory / "i.firn", *QUICK), directory / "out")
     assert len(list((directory / "out" / "links").iterdir())) == 10000
     for length in (3, 63, 64, 70, 4096, 100_000):
         assert (directory / "out" / "lib" / f"cut-{length}.so").read_bytes() == program[:length]
