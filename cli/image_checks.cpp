@@ -124,7 +124,10 @@ class CheckingJob {
 
  private:
   void RunAll() const {
-    const JobArguments job{.images = {image_}, .prefixes = {}, .command = {}};
+    const JobArguments job{.images = {image_},
+                           .prefixes = {},
+                           .command = {},
+                           .base_directories = checks_.base_directories};
     const OpenedImages opened = OpenJobImages(job, false);
     // What the terminal says to those who wait for the checks is not said to them.
     setsid();

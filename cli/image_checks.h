@@ -13,6 +13,7 @@ namespace firn {
 struct ImageChecks {
   bool default_checks = true;  // pip check and the import of every module, where there is a Python
   std::vector<RecipeCheck> checks;
+  std::vector<std::string> base_directories = {};  // where bases are looked for, too
 };
 
 // Runs checks in the image as `firn run --no-daemon` would run them, one after the other, in

@@ -41,8 +41,9 @@ std::vector<std::string> ImagesIn(const fs::path& directory) {
   return images;
 }
 
-std::vector<fs::path> SearchPath(const std::string& beside) {
+std::vector<fs::path> SearchPath(const std::string& beside, const std::vector<std::string>& also) {
   std::vector<fs::path> directories = {fs::absolute(beside).parent_path()};
+  directories.insert(directories.end(), also.begin(), also.end());
   const char* given = std::getenv("FIRN_IMAGE_PATH");
   std::istringstream list(given != nullptr ? given : "");
   for (std::string directory; std::getline(list, directory, ':');) {
@@ -51,9 +52,11 @@ std::vector<fs::path> SearchPath(const std::string& beside) {
   return directories;
 }
 
-std::string FindById(const std::string& id, const std::string& hint, const std::string& beside) {
+std::string FindById(const std::string& id, const std::string& hint, const std::string& beside,
+                     const std::vector<std::string>& also) {
   if (!hint.empty() && IdOf(hint) == id) return hint;
-  for (const fs::path& directory : SearchPath(beside)) {
+  const std::vector<fs::path> directories = SearchPath(beside, also);
+  for (const fs::path& directory : directories) {
     // The name that it had first, as a directory may hold many images.
     const std::string named = (directory / fs::path(hint).filename()).string();
     if (!hint.empty() && IdOf(named) == id) return named;
@@ -62,7 +65,7 @@ std::string FindById(const std::string& id, const std::string& hint, const std::
     }
   }
   std::string searched;
-  for (const fs::path& directory : SearchPath(beside)) searched += " " + directory.string();
+  for (const fs::path& directory : directories) searched += " " + directory.string();
   throw Error(ErrorKind::kInput,
               "expected the base image " + id + (hint.empty() ? "" : " (" + hint + ")") +
                   ", found none with that id in:" + searched,
@@ -72,7 +75,8 @@ std::string FindById(const std::string& id, const std::string& hint, const std::
 
 }  // namespace
 
-std::vector<std::string> LayersOf(const std::string& image) {
+std::vector<std::string> LayersOf(const std::string& image,
+                                  const std::vector<std::string>& directories) {
   std::vector<std::string> layers = {image};
   for (;;) {
     const FileDescriptor file = OpenImageFile(layers.back());
@@ -86,14 +90,14 @@ std::vector<std::string> LayersOf(const std::string& image) {
                   "Make one image of them with 'firn flatten'.")
           .WithPath(image);
     }
-    layers.push_back(FindById(manifest.base->id, manifest.base->path, layers.back()));
+    layers.push_back(FindById(manifest.base->id, manifest.base->path, layers.back(), directories));
   }
   std::reverse(layers.begin(), layers.end());
   return layers;
 }
 
 std::string FindImage(const std::string& path_or_id, const std::string& beside) {
-  if (path_or_id.starts_with("sha256:")) return FindById(path_or_id, {}, beside);
+  if (path_or_id.starts_with("sha256:")) return FindById(path_or_id, {}, beside, {});
   return path_or_id;
 }
 

@@ -57,8 +57,9 @@ struct OpenedLayers {
 };
 
 OpenedLayers OpenLayered(const std::string& path, const std::optional<std::string>& prefix,
-                         bool allow_foreign) {
-  const std::vector<std::string> paths = LayersOf(path);
+                         bool allow_foreign,
+                         const std::vector<std::string>& base_directories = {}) {
+  const std::vector<std::string> paths = LayersOf(path, base_directories);
   OpenedJobImage top = OpenJobImage(paths.back(), prefix, allow_foreign);
   const std::string shown_at = top.image.prefix;
   OpenedLayers layers;
@@ -139,7 +140,7 @@ OpenedImages OpenJobImages(const JobArguments& job, bool allow_foreign) {
   for (size_t i = 0; i < job.images.size(); ++i) {
     std::optional<std::string> prefix;
     if (!job.prefixes.empty()) prefix = job.prefixes[i];
-    OpenedLayers layers = OpenLayered(job.images[i], prefix, allow_foreign);
+    OpenedLayers layers = OpenLayered(job.images[i], prefix, allow_foreign, job.base_directories);
     opened.shown.push_back({std::move(layers.manifest), NormalPrefix(layers.images.back().prefix)});
     for (JobImage& image : layers.images) opened.images.push_back(std::move(image));
   }

@@ -22,6 +22,7 @@ struct JobArguments {
   std::vector<std::string> images;
   std::vector<std::string> prefixes;  // one for each image, or none
   std::vector<std::string> command;
+  std::vector<std::string> base_directories = {};  // where bases are looked for, too
   bool set_variables = true;  // those of the images; else the caller's environment stays as it is
 };
 

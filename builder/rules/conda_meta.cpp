@@ -23,10 +23,15 @@ std::vector<std::string> RecordPaths(RuleWork& work) {
   return paths;
 }
 
-Json ParseRecord(const RuleWork& work, const std::string& path) {
+std::optional<Json> TryParseRecord(const RuleWork& work, const std::string& path) {
   const std::optional<std::string> content = work.Read(path);
   Json record = content ? Json::parse(*content, nullptr, false) : Json();
-  if (record.is_object()) return record;
+  if (!record.is_object()) return std::nullopt;
+  return record;
+}
+
+Json ParseRecord(const RuleWork& work, const std::string& path) {
+  if (std::optional<Json> record = TryParseRecord(work, path)) return *std::move(record);
   throw Error(ErrorKind::kInput, "expected a JSON object that describes a conda package",
               "Make the environment anew, or set rules: {relocate: false, clean: false}.")
       .WithPath(work.At(path));
@@ -94,11 +99,13 @@ std::vector<PrefixedFile> ReadPrefixedFiles(RuleWork& work) {
 
 void NormaliseCondaRecords(RuleWork& work, bool clean) {
   for (const std::string& name : RecordPaths(work)) {
-    Json record = ParseRecord(work, name);
-    const bool corrected = CorrectFiles(work, record);
-    const bool forgotten = clean && ForgetPlaces(record);
+    // What is only corrected may stay as it is where it cannot be read.
+    std::optional<Json> record = clean ? ParseRecord(work, name) : TryParseRecord(work, name);
+    if (!record) continue;
+    const bool corrected = CorrectFiles(work, *record);
+    const bool forgotten = clean && ForgetPlaces(*record);
     if (!corrected && !forgotten) continue;
-    work.Write(name, record.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+    work.Write(name, record->dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
   }
 }
 
