@@ -90,6 +90,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
                               .image = recipe.name,
                               .rebuild = RebuildCommand(recipe, summary.source),
                               .recipe = recipe,
+                              .build_places = summary.source.build_places,
                               .jobs = jobs,
                               .log = log,
                               .poll = ThrowIfInterrupted});

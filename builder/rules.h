@@ -19,6 +19,7 @@ struct RuledTree {
   std::string image;     // the image's name, for messages in markers
   std::string rebuild;   // the command that makes the image again, for the same
   const Recipe& recipe;
+  std::vector<std::string> build_places;  // further directories that no file should name
   unsigned jobs;
   BuildLog& log;
   std::function<void()> poll;  // called often; may throw to give up

@@ -86,6 +86,9 @@ RealisedSource Realise(const RecipeSource& source, const std::string& tree, Buil
   std::set<std::string> built = tools.built();
   built.insert(realised.not_reproducible.begin(), realised.not_reproducible.end());
   realised.not_reproducible.assign(built.begin(), built.end());
+  realised.build_places = {scratch.path()};
+  const bool is_project = std::filesystem::is_directory(source.path);
+  if (is_project) realised.build_places.push_back(source.path);
   return realised;
 }
 

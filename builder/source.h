@@ -21,6 +21,8 @@ struct RealisedSource {
   RecipeSource rebuild;
   // What was built on the spot, from sources, and may differ from build to build: names.
   std::vector<std::string> not_reproducible;
+  // Directories that the tools worked in: no file of the environment should name them.
+  std::vector<std::string> build_places;
 };
 
 // What sort of source that path is, from its kind and name and, where the name does not say, its

@@ -57,6 +57,7 @@ class RuleTest : public testing::Test {
                   .image = {},
                   .rebuild = {},
                   .recipe = recipe_,
+                  .build_places = {},
                   .jobs = 2,
                   .log = log_,
                   .poll = [] {}};

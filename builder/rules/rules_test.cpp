@@ -110,6 +110,13 @@ TEST_F(RulesTest, ABinaryWithoutRoomIsRefused) {
   }
 }
 
+TEST_F(RulesTest, FilesThatNameWhereTheToolsWorkedAreReported) {
+  tree_.build_places = {"/tmp/firn-1/scratch"};
+  Put("lib/m.so", "\0/tmp/firn-1/scratch/m.c\0"s);
+  Put("lib/n.so", "\0/tmp/firn-1/scratches\0"s);
+  EXPECT_EQ(ApplyRules(tree_).leftovers, std::vector<std::string>{"lib/m.so"});
+}
+
 TEST_F(RulesTest, DamagedCondaRecordsAreNamed) {
   Put("conda-meta/x.json", "{\"name\": ");
   EXPECT_THROW(ApplyRules(tree_), Error);
