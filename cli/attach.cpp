@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/image_layers.h"
 #include "cli/node.h"
 #include "cli/text.h"
 #include "mountd/node_client.h"
@@ -16,7 +17,7 @@ constexpr char kAttachFooter[] =
     "For the prolog of a job: the image is attached, and its profile read ahead, before the job\n"
     "starts; 'firn run' and 'firn mount' then find it there. It stays until 'firn detach' ends "
     "the\n"
-    "lease and the last user is gone.\n"
+    "lease and the last user is gone. With a layer its bases are attached.\n"
     "\n"
     "Examples:\n"
     "  firn attach --lease job-4711 science.firn\n"
@@ -30,17 +31,20 @@ struct AttachOptions {
 };
 
 void AttachImage(const AttachOptions& options) {
-  const FileDescriptor image = OpenImageFile(options.image);
-  const std::string path = std::filesystem::absolute(options.image).lexically_normal().string();
-  const AttachedView attached = ConnectOrThrow().Attach({.image = image.get(),
-                                                         .path = path,
-                                                         .foreign = options.foreign,
-                                                         .prefetch = !options.no_prefetch,
-                                                         .with_view = false,
-                                                         .lease = LeaseKind::kName,
-                                                         .name = options.lease});
-  std::cout << Printable(path) << " is attached (firnd " << attached.pid << ", slot "
-            << attached.slot << "), leased by " << Printable(options.lease) << "\n";
+  NodeClient node = ConnectOrThrow();
+  for (const std::string& layer : LayersOf(options.image)) {
+    const FileDescriptor image = OpenImageFile(layer);
+    const std::string path = std::filesystem::absolute(layer).lexically_normal().string();
+    const AttachedView attached = node.Attach({.image = image.get(),
+                                               .path = path,
+                                               .foreign = options.foreign,
+                                               .prefetch = !options.no_prefetch,
+                                               .with_view = false,
+                                               .lease = LeaseKind::kName,
+                                               .name = options.lease});
+    std::cout << Printable(path) << " is attached (firnd " << attached.pid << ", slot "
+              << attached.slot << "), leased by " << Printable(options.lease) << "\n";
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
@@ -16,7 +17,9 @@
 #include "cli/text.h"
 #include "format/error.h"
 #include "mountd/fuse_mount.h"
+#include "mountd/job_view.h"
 #include "mountd/launch.h"
+#include "mountd/layered_mount.h"
 #include "mountd/mount_point.h"
 #include "mountd/mount_table.h"
 #include "mountd/node_client.h"
@@ -51,20 +54,45 @@ std::optional<NodeClient> ConnectForMount(const MountOptions& options) {
   return node && (MayMount() || node->is_system()) ? std::move(node) : std::nullopt;
 }
 
+// It and what it is a layer over, the lowest first.
+std::vector<JobImage> OpenToMount(const std::string& path) {
+  std::vector<JobImage> images;
+  for (const std::string& layer : LayersOf(path)) {
+    JobImage image;
+    image.fd = OpenImageFile(layer);
+    image.name = std::filesystem::absolute(layer).lexically_normal().string();
+    images.push_back(std::move(image));
+  }
+  return images;
+}
+
+// The topmost of the images, shown over the others.
+AttachRequest RequestFor(const std::vector<JobImage>& images, const std::string& directory,
+                         const SessionOptions& session) {
+  AttachRequest request{.image = images.back().fd.get(),
+                        .path = images.back().name,
+                        .foreign = session.foreign,
+                        .prefetch = session.prefetch.value_or(true),
+                        .lease = LeaseKind::kMount,
+                        .name = directory};
+  for (const JobImage& image : images) {
+    if (&image != &images.back()) {
+      request.below.push_back({.image = image.fd.get(), .path = image.name});
+    }
+  }
+  return request;
+}
+
 // An ordinary user's. Absent where firnd cannot: a session of the user's own may.
-std::optional<SessionAddress> MountByNode(NodeClient& node, const FileDescriptor& image,
-                                          const std::string& name, const std::string& directory,
+std::optional<SessionAddress> MountByNode(NodeClient& node, const std::vector<JobImage>& images,
+                                          const std::string& directory,
                                           const SessionOptions& session) {
   const FileDescriptor target =
       OpenFile(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW, ErrorKind::kMountPoint);
   try {
-    const AttachedView attached = node.Attach({.image = image.get(),
-                                               .path = name,
-                                               .foreign = session.foreign,
-                                               .prefetch = session.prefetch.value_or(true),
-                                               .lease = LeaseKind::kMount,
-                                               .name = directory,
-                                               .target = target.get()});
+    AttachRequest request = RequestFor(images, directory, session);
+    request.target = target.get();
+    const AttachedView attached = node.Attach(request);
     return SessionAddress{.pid = attached.pid, .view = ViewKind::kOverlay, .control = {}};
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kSystem) throw;
@@ -73,15 +101,9 @@ std::optional<SessionAddress> MountByNode(NodeClient& node, const FileDescriptor
   }
 }
 
-SessionAddress MountThroughNode(NodeClient& node, const FileDescriptor& image,
-                                const std::string& name, const std::string& directory,
-                                const SessionOptions& session) {
-  const AttachedView attached = node.Attach({.image = image.get(),
-                                             .path = name,
-                                             .foreign = session.foreign,
-                                             .prefetch = session.prefetch.value_or(true),
-                                             .lease = LeaseKind::kMount,
-                                             .name = directory});
+SessionAddress MountThroughNode(NodeClient& node, const std::vector<JobImage>& images,
+                                const std::string& directory, const SessionOptions& session) {
+  const AttachedView attached = node.Attach(RequestFor(images, directory, session));
   MoveView(attached.view, OpenFile(directory, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint),
            directory);
   const std::optional<MountEntry> entry = FindMount(ReadMountTable(), directory);
@@ -93,27 +115,43 @@ SessionAddress MountThroughNode(NodeClient& node, const FileDescriptor& image,
   return {.pid = attached.pid, .view = ViewKind::kOverlay, .control = {}};
 }
 
-SessionAddress ShowImage(std::optional<NodeClient>& node, const FileDescriptor& image,
-                         const std::string& name, const std::string& directory,
-                         const SessionOptions& session) {
-  if (node && MayMount()) return MountThroughNode(*node, image, name, directory, session);
-  if (node) {
-    if (const auto shown = MountByNode(*node, image, name, directory, session)) return *shown;
+// Without the node's firnd.
+SessionAddress MountAlone(const std::vector<JobImage>& images, const std::string& directory,
+                          const SessionOptions& session) {
+  const JobImage& top = images.back();
+  if (images.size() == 1) {
+    return LaunchSession(top.fd, top.name, directory, session.ToLaunchOptions());
   }
-  return LaunchSession(image, name, directory, session.ToLaunchOptions());
+  const char* const remedy =
+      "'firn run' shows it with its base; 'firn flatten' makes one image of both.";
+  if (!MayMount()) {
+    throw Error(ErrorKind::kUnsupported,
+                "a layer is shown at a directory by root or root's firnd alone", remedy)
+        .WithPath(top.name);
+  }
+  if (session.ToLaunchOptions().view == ViewChoice::kDirect) {
+    throw Error(ErrorKind::kUsage, "a layer and its base are shown through an overlay",
+                "Leave out --view direct.")
+        .WithPath(top.name);
+  }
+  return MountLayers(images, directory, session.ToLaunchOptions());
+}
+
+SessionAddress ShowImage(std::optional<NodeClient>& node, const std::vector<JobImage>& images,
+                         const std::string& directory, const SessionOptions& session) {
+  if (node && MayMount()) return MountThroughNode(*node, images, directory, session);
+  if (node) {
+    if (const auto shown = MountByNode(*node, images, directory, session)) return *shown;
+  }
+  return MountAlone(images, directory, session);
 }
 
 void Mount(const MountOptions& options) {
-  if (LayersOf(options.image).size() > 1) {
-    throw Error(ErrorKind::kUnsupported, "a layer cannot be shown at a directory for everybody",
-                "'firn run' shows it with its base; 'firn flatten' makes one image of both.")
-        .WithPath(options.image);
-  }
-  const FileDescriptor image = OpenImageFile(options.image);
-  const std::string name = std::filesystem::absolute(options.image).lexically_normal().string();
+  const std::vector<JobImage> images = OpenToMount(options.image);
+  const std::string& name = images.back().name;
   const std::string directory = CheckMountPoint(options.directory);
   std::optional<NodeClient> node = ConnectForMount(options);
-  const SessionAddress session = ShowImage(node, image, name, directory, options.session);
+  const SessionAddress session = ShowImage(node, images, directory, options.session);
   if (options.json) {
     const nlohmann::ordered_json json = {{"image", name},
                                          {"mount_point", directory},

@@ -42,6 +42,11 @@ void PrintNodeImage(const nlohmann::json& image) {
             << (image.value("shares_pages", false) ? "shares its pages" : "shares no pages")
             << ", prefetch " << Printable(image.at("prefetch").value("stage", std::string()))
             << ", attached for " << FormatAge(image.value("age", int64_t{0})) << '\n';
+  for (const nlohmann::json& below : image.value("below", nlohmann::json::array())) {
+    std::cout << "    shown over slot " << below.value("slot", 0u) << " of uid "
+              << below.value("domain", 0u) << ", " << Printable(below.value("image", std::string()))
+              << '\n';
+  }
   for (const nlohmann::json& lease : image.at("leases")) {
     std::cout << "    leased by " << Printable(LeaseText(lease)) << '\n';
   }

@@ -100,7 +100,8 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
                     .prefetch = prefetch,
                     .signals = signals,
                     .shown_at = target,
-                    .is_job = is_job});
+                    .is_job = is_job && !options.for_everybody,
+                    .is_mounted_by_caller = is_job});
   const SessionAddress address{
       .pid = getpid(), .view = attachment->view(), .control = loop.control_path()};
   // Before the caller is told, so that whoever reads the log then finds it there.

@@ -12,10 +12,11 @@ namespace firn {
 
 // What firnd is asked to do. Descriptors are the process's own, -1 where there is none.
 struct DaemonOptions {
-  std::string image;        // path; with image_fd, for messages and the mount table only
-  int image_fd = -1;        // the image, opened for reading
-  int fuse_fd = -1;         // a FUSE mount to serve, instead of mounting
-  std::string mount_point;  // with fuse_fd: where the job sees the image
+  std::string image;           // path; with image_fd, for messages and the mount table only
+  int image_fd = -1;           // the image, opened for reading
+  int fuse_fd = -1;            // a FUSE mount to serve, instead of mounting
+  std::string mount_point;     // with fuse_fd: where the job sees the image
+  bool for_everybody = false;  // with fuse_fd: it is no job that sees it there, but everybody
   bool foreign = false;
   std::optional<ViewKind> view;
   size_t cache_bytes = kDefaultCacheBytes;

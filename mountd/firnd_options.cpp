@@ -143,6 +143,8 @@ void AddFirndOptions(CLI::App& app, FirndOptions& options) {
   AddDescriptor(app, "--image-fd", daemon.image_fd, "The image as an open descriptor");
   app.add_option("--image-name", daemon.image, "Its path, for messages")->option_text("PATH");
   AddDescriptor(app, "--fuse-fd", daemon.fuse_fd, "Serve this FUSE mount instead of mounting");
+  app.add_flag("--for-everybody", daemon.for_everybody,
+               "That mount is part of one that everybody sees, not a job");
   AddDescriptor(app, "--record-fd", daemon.record_fd,
                 "Record what is done with the image, and write the profile here at the end");
   AddDescriptor(app, "--root-fd", daemon.root_fd, "Root of the mount of --fuse-fd, to prefetch");
@@ -166,6 +168,9 @@ DaemonOptions MakeDaemonOptions(const FirndOptions& options) {
   daemon.mount_point = options.arguments.back();
   if (daemon.fuse_fd >= 0 && !KindOf(options.view.value_or(ViewChoice::kAuto))) {
     throw UsageError("--fuse-fd needs --view overlay or --view direct, as it is mounted for");
+  }
+  if (daemon.for_everybody && daemon.fuse_fd < 0) {
+    throw UsageError("--for-everybody goes with --fuse-fd");
   }
 
   const Config config = LoadConfig(options.config);

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include "format/error.h"
 #include "mountd/config.h"
@@ -209,24 +210,19 @@ class Layers {
 
 // Is it shown together with others?
 bool IsLayered(const std::vector<JobImage>& images, size_t index) {
-  return images[index].is_layer || (index + 1 < images.size() && images[index + 1].is_layer);
+  return images[index].is_layer || !IsTopmost(images, index);
 }
 
 // Shows each image at its prefix, in the caller's new namespace: `show` mounts the one of that
 // index at the directory.
 void PlaceImages(const std::vector<JobImage>& images, const WorkingDirectory& working_directory,
-                 const std::string& context,
                  const std::function<void(size_t, const std::string&)>& show) {
   PrefixPlacer placer;
   std::vector<std::string> covered;
-  Layers layers;
   for (size_t i = 0; i < images.size(); ++i) {
     covered.push_back(images[i].is_layer ? covered.back() : placer.Ensure(images[i].prefix));
     CheckHidesNone(images, covered);
     show(i, covered.back());
-    layers.Add(images[i], covered.back());
-    const bool is_top = i + 1 == images.size() || !images[i + 1].is_layer;
-    if (is_top) layers.Merge(images[i], covered.back(), context);
   }
   placer.Seal();
   covered.insert(covered.end(), placer.underlays().begin(), placer.underlays().end());
@@ -234,6 +230,10 @@ void PlaceImages(const std::vector<JobImage>& images, const WorkingDirectory& wo
 }
 
 }  // namespace
+
+bool IsTopmost(const std::vector<JobImage>& images, size_t index) {
+  return index + 1 == images.size() || !images[index + 1].is_layer;
+}
 
 void CheckPrefixes(const std::vector<JobImage>& images) {
   std::vector<std::string> prefixes;
@@ -260,20 +260,30 @@ void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& opti
   EnterJobNamespace();
 
   const std::string context = PermittedContext(settings.selinux_context);
-  PlaceImages(images, working_directory, context, [&](size_t i, const std::string& target) {
+  Layers layers;
+  PlaceImages(images, working_directory, [&](size_t i, const std::string& target) {
     ShowImage(i, images[i], target, options, settings_of(i), launcher);
+    layers.Add(images[i], target);
+    if (IsTopmost(images, i)) layers.Merge(images[i], target, context);
   });
 }
 
 std::vector<AttachedView> AttachViews(const std::vector<JobImage>& images, NodeClient& node,
                                       bool prefetch) {
   std::vector<AttachedView> views;
-  for (const JobImage& image : images) {
+  std::vector<AttachRequest::Below> below;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const JobImage& image = images[i];
+    if (!IsTopmost(images, i)) {
+      below.push_back({.image = image.fd.get(), .path = image.name});
+      continue;
+    }
     views.push_back(node.Attach({.image = image.fd.get(),
                                  .path = image.name,
                                  .foreign = image.foreign,
                                  .prefetch = prefetch,
-                                 .name = {}}));
+                                 .name = {},
+                                 .below = std::exchange(below, {})}));
   }
   return views;
 }
@@ -283,8 +293,11 @@ void EnterNodeView(const std::vector<JobImage>& images, const std::vector<Attach
   const WorkingDirectory working_directory;
   EnterJobNamespaceIn(views.front().user_namespace);
 
-  PlaceImages(images, working_directory, {}, [&](size_t i, const std::string& target) {
-    MoveView(views[i].view, OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint), target);
+  size_t next = 0;
+  PlaceImages(images, working_directory, [&](size_t i, const std::string& target) {
+    if (!IsTopmost(images, i)) return;
+    const FileDescriptor place = OpenFile(target, O_PATH | O_DIRECTORY, ErrorKind::kMountPoint);
+    MoveView(views[next++].view, place, target);
   });
 }
 

@@ -20,6 +20,9 @@ struct JobImage {
   bool is_layer = false;
 };
 
+// Is no image shown over the one of that index, as a layer?
+bool IsTopmost(const std::vector<JobImage>& images, size_t index);
+
 // Throws kUsage where the images cannot be shown together at their prefixes, in this order: one
 // would hide another.
 void CheckPrefixes(const std::vector<JobImage>& images);
@@ -35,12 +38,13 @@ void CheckPrefixes(const std::vector<JobImage>& images);
 // already: nothing is left to it but to exit.
 void EnterJobView(const std::vector<JobImage>& images, const LaunchOptions& options);
 
-// A view of each image, which the calling process leases as long as it lives. Throws what firnd
+// A view of each image and those it is a layer over, in the order of the topmost ones, which the
+// calling process leases as long as it lives. Throws what firnd
 // answers; the process is where it was then.
 std::vector<AttachedView> AttachViews(const std::vector<JobImage>& images, NodeClient& node,
                                       bool prefetch);
 
-// EnterJobView() with such views, one for each image.
+// EnterJobView() with such views.
 void EnterNodeView(const std::vector<JobImage>& images, const std::vector<AttachedView>& views);
 
 // Replaces the calling process by `command` (not empty), looked up in PATH. Returns only where that

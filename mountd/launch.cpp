@@ -83,6 +83,7 @@ SessionAddress LaunchSessionOn(const JobMount& job, const FileDescriptor& image,
   give("--root-fd=", job.root.get());
   give("--user-namespace-fd=", job.user_namespace.get());
   if (options.record_fd >= 0) inherited.push_back(options.record_fd);
+  if (options.for_everybody) argv.emplace_back("--for-everybody");
   argv.insert(argv.end(), {"--", shown_at});
   return Start(argv, std::move(inherited), std::move(ready));
 }

@@ -12,9 +12,10 @@
 namespace firn {
 
 struct LaunchOptions {
-  std::string config;    // path of the configuration; empty: the site's
-  bool foreign = false;  // take SquashFS files without an appendix too
-  int record_fd = -1;    // a pipe that gets the profile of what is done, at the end
+  std::string config;          // path of the configuration; empty: the site's
+  bool foreign = false;        // take SquashFS files without an appendix too
+  bool for_everybody = false;  // a caller's mount is part of one for everybody, not of a job
+  int record_fd = -1;          // a pipe that gets the profile of what is done, at the end
   // What is absent here, 0 or empty, is as the configuration has it.
   std::optional<ViewChoice> view;
   size_t cache_bytes = 0;  // of decoded blocks

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include "mountd/log.h"
@@ -14,8 +16,10 @@ namespace firn {
 
 void UnmountLeased(const std::list<Lease>& leases) {
   const std::vector<MountEntry> table = ReadMountTable();
+  std::set<uint64_t> seen;
   for (const Lease& lease : leases) {
-    if (lease.kind != LeaseKind::kMount) continue;
+    // A mount that shows several images leases each.
+    if (lease.kind != LeaseKind::kMount || !seen.insert(lease.mount_id).second) continue;
     const auto mounted = std::ranges::find(table, lease.mount_id, &MountEntry::id);
     if (mounted == table.end()) continue;
     const std::string& target = mounted->target;

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <thread>
@@ -37,6 +36,18 @@ WorkerChannel::Message AnswerOrThrow(std::optional<WorkerChannel::Message> answe
   }
   if (answer->body.contains("error")) throw ErrorFromJson(answer->body["error"]);
   return std::move(*answer);
+}
+
+uid_t OwnerOf(int image) {
+  struct stat status {};
+  fstat(image, &status);
+  return status.st_uid;
+}
+
+std::vector<int> NumbersOf(const std::vector<FileDescriptor>& fds) {
+  std::vector<int> numbers;
+  for (const FileDescriptor& fd : fds) numbers.push_back(fd.get());
+  return numbers;
 }
 
 // Is there a systemd of the user's own, and has it the unit that Firn installs?
@@ -101,7 +112,7 @@ WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int>
     channel_ = WorkerChannel(std::move(socket));
     // The lease that was to be told of ended with the connection.
     if (!unplaced_.is_null() && request.value("op", std::string()) == "placed" &&
-        !AskOnce(unplaced_, std::array{unplaced_image_.get()})) {
+        !AskOnce(unplaced_, NumbersOf(unplaced_images_))) {
       continue;
     }
     answer = AskOnce(request, fds);
@@ -110,26 +121,34 @@ WorkerChannel::Message NodeClient::Ask(const json& request, std::span<const int>
 }
 
 AttachedView NodeClient::Attach(const AttachRequest& request) {
-  struct stat status {};
-  fstat(request.image, &status);
   const bool place = request.target >= 0;
   std::vector<int> fds = {request.image};
   if (place) fds.push_back(request.target);
   json asked = {{"op", "attach"},
                 {"path", request.path},
-                {"owner", status.st_uid},
+                {"owner", OwnerOf(request.image)},
                 {"foreign", request.foreign},
                 {"prefetch", request.prefetch},
                 {"view", request.with_view},
                 {"place", place},
                 {"lease", ToString(request.lease)},
-                {"name", request.name}};
+                {"name", request.name},
+                {"below", json::array()}};
+  for (const AttachRequest::Below& below : request.below) {
+    asked["below"].push_back({{"path", below.path}, {"owner", OwnerOf(below.image)}});
+    fds.push_back(below.image);
+  }
   // One that may have been mounted already is not asked for again.
   WorkerChannel::Message answer = place ? AnswerOrThrow(AskOnce(asked, fds)) : Ask(asked, fds);
   if (request.lease == LeaseKind::kMount && !place) {
     unplaced_ = std::move(asked);
     unplaced_["view"] = false;
-    unplaced_image_ = FileDescriptor(fcntl(request.image, F_DUPFD_CLOEXEC, 0));
+    unplaced_images_.clear();
+    for (const int fd : fds) unplaced_images_.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  }
+  if (answer.body.value("below", size_t{0}) != request.below.size()) {
+    throw Error(ErrorKind::kSystem, "the node's firnd shows no layers, as it is of another version",
+                "Have it replaced ('firnd --upgrade'), or use --no-daemon.");
   }
   AttachedView attached;
   attached.slot = answer.body.value("slot", uint32_t{0});
@@ -151,7 +170,7 @@ AttachedView NodeClient::Attach(const AttachRequest& request) {
 void NodeClient::TellPlaced(uint64_t mount_id) {
   Ask({{"op", "placed"}, {"mount_id", mount_id}});
   unplaced_ = json();
-  unplaced_image_.Close();
+  unplaced_images_.clear();
 }
 
 void NodeClient::Unmount(uint64_t mount_id, bool lazy) {

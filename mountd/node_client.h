@@ -22,6 +22,12 @@ struct AttachRequest {
   LeaseKind lease = LeaseKind::kProcess;  // of the calling process
   std::string name;                       // of the lease; of kMount the mount point
   int target = -1;  // with kMount, of root's firnd: have it mounted on this directory
+  // The images that it is to be shown over as one with them, the lowest first.
+  struct Below {
+    int image = -1;
+    std::string path;
+  };
+  std::vector<Below> below{};
 };
 
 struct AttachedView {
@@ -81,7 +87,7 @@ class NodeClient {
   bool is_broken_ = false;
   // Of the attach before, for a firnd that was restarted between it and its TellPlaced().
   nlohmann::json unplaced_;
-  FileDescriptor unplaced_image_;
+  std::vector<FileDescriptor> unplaced_images_;
 };
 
 }  // namespace firn

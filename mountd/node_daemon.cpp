@@ -16,7 +16,6 @@
 #include "mountd/carried_error.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/json_line.h"
-#include "mountd/known_status.h"
 #include "mountd/leased_mounts.h"
 #include "mountd/log.h"
 #include "mountd/subprocess.h"
@@ -29,7 +28,6 @@ using nlohmann::json;
 
 constexpr std::chrono::seconds kRequestTimeout{5};
 constexpr std::chrono::seconds kAcceptPause{1};
-constexpr size_t kLongestImagePath = 4096;
 // A pool without any image ends after this time.
 constexpr std::chrono::minutes kPoolRest{10};
 constexpr std::chrono::milliseconds kLongestSleep{1000};
@@ -60,51 +58,6 @@ FileDescriptor OpenPeer(int socket, pid_t pid) {
   static_cast<void>(socket);
 #endif
   return OpenProcess(pid);
-}
-
-// The image is read through this very descriptor, and never opened again.
-ShownImage TakeShownImage(WorkerChannel::Message& message) {
-  if (message.fds.empty()) {
-    throw Error(ErrorKind::kUsage, "expected the image's descriptor with the request, found none");
-  }
-  ShownImage image;
-  image.file = std::move(message.fds.front());
-  image.path = message.body.value("path", std::string());
-  if (image.path.size() > kLongestImagePath) {
-    throw Error(ErrorKind::kUsage, "expected an image's path of at most " +
-                                       std::to_string(kLongestImagePath) + " bytes, found one of " +
-                                       std::to_string(image.path.size()));
-  }
-  image.foreign = message.body.value("foreign", false);
-  image.prefetch = message.body.value("prefetch", true);
-  const int flags = fcntl(image.file.get(), F_GETFL);
-  if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY) {
-    throw Error(ErrorKind::kUsage, "expected a descriptor that is open for reading, found another")
-        .WithPath(image.path);
-  }
-  const std::optional<struct stat> status = KnownStatus(image.file.get());
-  if (!status || !S_ISREG(status->st_mode)) {
-    throw Error(ErrorKind::kInput, "expected a regular file as image, found another kind of file",
-                "Give the file that 'firn build' wrote.")
-        .WithPath(image.path);
-  }
-  image.status = *status;
-  return image;
-}
-
-// The file's owner. In a user namespace every owner but one looks the same; there the client says
-// who it is, which is the user whose firnd this is.
-uid_t DomainOf(const ShownImage& image, const json& request) {
-  const uid_t owner = image.status.st_uid;
-  return InUserNamespace() ? request.value("owner", owner) : owner;
-}
-
-LeaseKind LeaseKindFrom(const std::string& text) {
-  for (const LeaseKind kind : {LeaseKind::kProcess, LeaseKind::kMount, LeaseKind::kName}) {
-    if (text == ToString(kind)) return kind;
-  }
-  throw Error(ErrorKind::kUsage,
-              "expected a lease of kind process, mount or name, found '" + text + "'");
 }
 
 }  // namespace
@@ -153,6 +106,7 @@ void NodeDaemon::Run(const SignalSource& signals) {
     clients_.remove_if([](const ClientPointer& client) { return client->gone; });
     if (set[1].revents != 0) Accept(now);
     DetachUnused(now);
+    stacks_.Handle();
     EndIdlePools(now);
     if (metrics_) metrics_->Handle(set, now);
     KeepEstate();
@@ -257,11 +211,12 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
   }
   // Others than the user of this firnd could not have mounted it where this one lives.
   const bool is_own = client->peer.uid == 0 || !socket_.is_system();
-  if (op == "placed" && client->unplaced && is_own) {
-    Lease lease = std::move(*client->unplaced);
-    client->unplaced.reset();
-    lease.mount_id = message.body.at("mount_id").get<uint64_t>();
-    leases_.Add(std::move(lease));
+  if (op == "placed" && !client->unplaced.empty() && is_own) {
+    const uint64_t mount_id = message.body.at("mount_id").get<uint64_t>();
+    for (Lease& lease : std::exchange(client->unplaced, {})) {
+      lease.mount_id = mount_id;
+      leases_.Add(std::move(lease));
+    }
     return json{{"ok", true}};
   }
   if (op == "detach") {
@@ -318,93 +273,6 @@ Pool& NodeDaemon::PoolOf(uid_t domain) {
   return *pool;
 }
 
-void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
-  ShownImage image = TakeShownImage(message);
-  image.prefetch = image.prefetch && options_.prefetch;
-  Lease lease;
-  lease.kind = LeaseKindFrom(message.body.value("lease", std::string("process")));
-  lease.holder = client->peer.uid;
-  lease.pid = client->peer.pid;
-  lease.name = message.body.value("name", std::string());
-  CheckImageLimits(client->peer.uid, image.status);
-  client->target.Close();
-  if (message.body.value("place", false)) {
-    CheckMayPlace(*client, lease, image);
-    if (message.fds.size() < 2) {
-      throw Error(ErrorKind::kUsage, "expected the mount point's descriptor, found none");
-    }
-    client->target = std::move(message.fds[1]);
-  }
-  const bool with_view = message.body.value("view", true);
-  Pool& pool = PoolOf(DomainOf(image, message.body));
-  client->is_waiting = true;
-  client->awaited = image.status;
-  auto shared_lease = std::make_shared<Lease>(std::move(lease));
-  pool.Attach(
-      std::move(image), ShareNumber{++last_share_},
-      [this, client, &pool, shared_lease, with_view](const Share* share, std::exception_ptr error) {
-        if (error) {
-          FinishWithError(client, error);
-        } else {
-          GiveView(client, pool, *share, std::move(*shared_lease), with_view);
-        }
-      });
-}
-
-void NodeDaemon::GiveView(const ClientPointer& client, Pool& pool, const Share& share, Lease lease,
-                          bool with_view) {
-  lease.share = share.number;
-  unused_since_.erase(share.number);
-  last_holders_[share.number] = lease.holder;
-  json answer = {{"ok", true},
-                 {"slot", ToInt(share.slot)},
-                 {"id", share.facts.id},
-                 {"name", share.facts.name},
-                 {"prefix", share.facts.prefix},
-                 {"foreign", share.facts.foreign},
-                 {"pid", getpid()},
-                 {"user_namespace", with_view && InUserNamespace()}};
-  try {
-    if (lease.kind == LeaseKind::kProcess) {
-      lease.process = FileDescriptor(fcntl(client->process.get(), F_DUPFD_CLOEXEC, 0));
-      lease.started = IdentityOf(lease.pid).started;
-      if (!lease.process.valid() || IsReadable(lease.process.get(), std::chrono::milliseconds(0))) {
-        throw Error(ErrorKind::kSystem, "the process that asked for the image has ended");
-      }
-    }
-    if (lease.kind == LeaseKind::kMount) {
-      client->unplaced = std::move(lease);
-    } else {
-      leases_.Add(std::move(lease));
-    }
-  } catch (const Error&) {
-    FinishWithError(client, std::current_exception());
-    return;
-  }
-  if (!with_view) {
-    ++counts_.attached;
-    Finish(client, answer);
-    return;
-  }
-  pool.CloneView(share, [this, client, answer](FileDescriptor view, std::exception_ptr error) {
-    if (error) {
-      FinishWithError(client, error);
-      return;
-    }
-    if (client->target.valid()) {
-      Place(client, std::move(view), answer);
-      return;
-    }
-    std::vector<FileDescriptor> fds;
-    fds.push_back(std::move(view));
-    if (InUserNamespace()) {
-      fds.push_back(OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem));
-    }
-    ++counts_.attached;
-    Finish(client, answer, std::move(fds));
-  });
-}
-
 void NodeDaemon::Finish(const ClientPointer& client, json answer, std::vector<FileDescriptor> fds) {
   client->is_waiting = false;
   client->awaited.reset();
@@ -413,7 +281,7 @@ void NodeDaemon::Finish(const ClientPointer& client, json answer, std::vector<Fi
 }
 
 bool NodeDaemon::MayAsk(const Client& client) const {
-  return !client.is_waiting && (!leaving_ || client.unplaced);
+  return !client.is_waiting && (!leaving_ || !client.unplaced.empty());
 }
 
 void NodeDaemon::FinishWithError(const ClientPointer& client, const std::exception_ptr& error) {
@@ -430,7 +298,8 @@ void NodeDaemon::FinishWithError(const ClientPointer& client, const std::excepti
 bool NodeDaemon::IsUsed(ShareNumber share) const {
   return leases_.HasLeases(share) ||
          std::ranges::any_of(clients_, [&](const ClientPointer& client) {
-           return client->unplaced && client->unplaced->share == share;
+           return std::ranges::any_of(client->unplaced,
+                                      [&](const Lease& lease) { return lease.share == share; });
          });
 }
 

@@ -23,6 +23,7 @@
 #include "mountd/pool.h"
 #include "mountd/service_loop.h"
 #include "mountd/service_manager.h"
+#include "mountd/stacks.h"
 #include "mountd/worker_channel.h"
 
 namespace firn {
@@ -75,7 +76,7 @@ class NodeDaemon {
     Clock::time_point deadline;
     bool is_waiting = false;               // for its answer
     std::optional<struct stat> awaited{};  // the file of the image that it waits for
-    std::optional<Lease> unplaced{};       // of a view that it was given
+    std::vector<Lease> unplaced{};         // of a view that it was given
     FileDescriptor target{};               // where that is to be mounted for it
     bool gone = false;
   };
@@ -103,12 +104,19 @@ class NodeDaemon {
   void Answer(const ClientPointer& client, WorkerChannel::Message& message);
   std::optional<nlohmann::json> Do(const ClientPointer& client, WorkerChannel::Message& message);
   void Attach(const ClientPointer& client, WorkerChannel::Message& message);
-  void GiveView(const ClientPointer& client, Pool& pool, const Share& share, Lease lease,
-                bool with_view);
+  struct Attaching;
+  void AttachNext(const std::shared_ptr<Attaching>& attaching);
+  void TakeAttached(const std::shared_ptr<Attaching>& attaching, const Share& share);
+  // Throws kSystem and kUsage where the client may not, or is gone.
+  void LeaseShare(const Attaching& attaching, ShareNumber share);
+  // `share` is the topmost.
+  void GiveView(const std::shared_ptr<Attaching>& attaching, const Share& share);
   std::unique_ptr<MetricsServer> ServeMetrics();
   std::string Metrics() const;
-  // Throws kSystem and kUsage where that client may not have the image mounted for it.
-  void CheckMayPlace(const Client& client, const Lease& lease, const ShownImage& image) const;
+  // These throw kSystem and kUsage where that client may not have images mounted for it, or not
+  // that one.
+  void CheckMayPlace(const Client& client, LeaseKind lease) const;
+  void CheckMayShow(const Client& client, const ShownImage& image) const;
   void Place(const ClientPointer& client, FileDescriptor view, const nlohmann::json& answer);
   void TakePlaced(const ClientPointer& client, uint64_t mount_id, nlohmann::json answer);
   // Throws kUsage for a mount that was not made so, kMountPoint for another user's.
@@ -118,6 +126,9 @@ class NodeDaemon {
   void FinishWithError(const ClientPointer& client, const std::exception_ptr& error);
   void SendAnswers();
   nlohmann::json Status(uid_t caller) const;
+  // The images that one is shown over, as far as that caller may see them.
+  nlohmann::json BelowOf(const Share& share, uid_t caller) const;
+  bool MaySee(ShareNumber share, uid_t caller) const;
   // At that signal.
   void TakeLeave(int number) const;
   // False where the loop is to end.
@@ -165,6 +176,7 @@ class NodeDaemon {
   FileDescriptor mount_table_;  // polled for changes
   ProofStore proofs_;           // outlives the pools
   std::map<uid_t, std::unique_ptr<Pool>> pools_;
+  Stacks stacks_{pools_};
   uint64_t last_share_ = 0;
   std::map<ShareNumber, Clock::time_point> unused_since_;
   std::map<ShareNumber, uid_t> last_holders_;       // of shares that are there

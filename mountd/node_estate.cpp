@@ -77,6 +77,7 @@ Estate NodeDaemon::MakeEstate() {
   estate.document["leases"] = std::move(leases);
   estate.document["unused_since"] = std::move(unused_since);
   estate.document["pools"] = std::move(pools);
+  estate.document["stacks"] = stacks_.Save();
   json holders = json::array();
   for (const auto& [share, holder] : last_holders_) {
     holders.push_back({static_cast<uint64_t>(share), holder});
@@ -95,6 +96,7 @@ void NodeDaemon::Restore(Inheritance& inheritance) {
   if (document.contains("pools")) {
     last_share_ = document.at("last_share");
     for (const json& pool : document["pools"]) RestorePool(pool, inheritance);
+    stacks_.Restore(document.value("stacks", json::array()));
     RestoreLeases(document);
     if (inheritance.IsOwn()) left_ = document.at("left").get<std::vector<pid_t>>();
   }
@@ -189,7 +191,7 @@ void NodeDaemon::SendAnswers() {
 
 bool NodeDaemon::IsSettled() const {
   return std::ranges::none_of(clients_, [this](const ClientPointer& client) {
-    return client != leaving_->asker && (client->is_waiting || client->unplaced);
+    return client != leaving_->asker && (client->is_waiting || !client->unplaced.empty());
   });
 }
 

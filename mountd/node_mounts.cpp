@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "mountd/log.h"
@@ -61,21 +63,25 @@ const MountEntry* FindMountId(const std::vector<MountEntry>& table, uint64_t id)
 
 }  // namespace
 
-void NodeDaemon::CheckMayPlace(const Client& client, const Lease& lease,
-                               const ShownImage& image) const {
-  if (!socket_.is_system() || lease.kind != LeaseKind::kMount) {
+void NodeDaemon::CheckMayPlace(const Client& client, LeaseKind lease) const {
+  if (!socket_.is_system() || lease != LeaseKind::kMount) {
     throw Error(ErrorKind::kUsage, "only root's firnd mounts for others, as a lease of kind mount");
   }
   if (client.peer.uid == 0) return;
+  // Of several images that are shown as one, each is leased by the mount.
+  std::set<uint64_t> mounts;
+  for (const Lease& other : leases_.leases()) {
+    if (other.kind == LeaseKind::kMount && other.holder != 0) mounts.insert(other.mount_id);
+  }
   const FuseConf conf = ReadFuseConf();
-  CheckMayShowToOthers(image, conf);
-  const auto count = std::ranges::count_if(leases_.leases(), [](const Lease& other) {
-    return other.kind == LeaseKind::kMount && other.holder != 0;
-  });
-  if (conf.mount_max < 0 || count < conf.mount_max) return;
+  if (conf.mount_max < 0 || mounts.size() < static_cast<size_t>(conf.mount_max)) return;
   throw Error(ErrorKind::kSystem,
-              "users have " + std::to_string(count) + " mounts, as many as they may",
+              "users have " + std::to_string(mounts.size()) + " mounts, as many as they may",
               "mount_max in /etc/fuse.conf says how many; unmount some.");
+}
+
+void NodeDaemon::CheckMayShow(const Client& client, const ShownImage& image) const {
+  if (client.peer.uid != 0) CheckMayShowToOthers(image, ReadFuseConf());
 }
 
 void NodeDaemon::Place(const ClientPointer& client, FileDescriptor view, const json& answer) try {
@@ -83,11 +89,11 @@ void NodeDaemon::Place(const ClientPointer& client, FileDescriptor view, const j
   options.user = UserOf(client->channel, client->peer);
   options.view_fd = view.get();
   options.target_fd = client->target.get();
-  options.target = client->unplaced->name;
+  options.target = client->unplaced.front().name;
   placers_.Start(options,
                  [this, client, answer](uint64_t mount_id, const std::exception_ptr& error) {
                    if (error) {
-                     client->unplaced.reset();
+                     client->unplaced.clear();
                      FinishWithError(client, error);
                    } else {
                      TakePlaced(client, mount_id, answer);
@@ -99,19 +105,20 @@ void NodeDaemon::Place(const ClientPointer& client, FileDescriptor view, const j
 }
 
 void NodeDaemon::TakePlaced(const ClientPointer& client, uint64_t mount_id, json answer) {
-  Lease lease = std::move(*client->unplaced);
-  client->unplaced.reset();
-  lease.mount_id = mount_id;
+  std::vector<Lease> leases = std::exchange(client->unplaced, {});
   const std::vector<MountEntry> table = ReadMountTable();
   // The kernel's word for it, not the client's.
   const MountEntry* const entry = FindMountId(table, mount_id);
-  if (entry != nullptr) lease.name = entry->target;
+  const std::string target = entry != nullptr ? entry->target : leases.front().name;
   answer["mount_id"] = mount_id;
-  answer["mount_point"] = lease.name;
-  LogInfo("mounted an image at {} for uid {}", lease.name, lease.holder);
-  const std::string target = lease.name;
+  answer["mount_point"] = target;
+  LogInfo("mounted an image at {} for uid {}", target, client->peer.uid);
   try {
-    leases_.Add(std::move(lease));
+    for (Lease& lease : leases) {
+      lease.mount_id = mount_id;
+      lease.name = target;
+      leases_.Add(std::move(lease));
+    }
   } catch (const Error&) {
     placers_.Start(UnmountBy(UserOf(client->channel, client->peer), mount_id, target,
                              /*lazy=*/true),

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -26,6 +27,31 @@ json StatusOfLease(const Lease& lease) {
 
 }  // namespace
 
+bool NodeDaemon::MaySee(ShareNumber share, uid_t caller) const {
+  if (caller == 0 || (!socket_.is_system() && caller == geteuid())) return true;
+  return std::ranges::any_of(leases_.leases(), [&](const Lease& lease) {
+    return lease.share == share && lease.holder == caller;
+  });
+}
+
+json NodeDaemon::BelowOf(const Share& share, uid_t caller) const {
+  json below = json::array();
+  for (const std::vector<StackLayer>& layers : stacks_.BelowOf(share.number)) {
+    const bool may_see = std::ranges::all_of(
+        layers, [&](const StackLayer& layer) { return MaySee(layer.number, caller); });
+    if (!may_see) continue;
+    for (const StackLayer& layer : layers) {
+      const Share& lower = pools_.at(layer.domain)->shares().at(layer.number);
+      below.push_back({{"slot", ToInt(lower.slot)},
+                       {"domain", layer.domain},
+                       {"image", lower.image.path},
+                       {"id", lower.facts.id}});
+    }
+    break;
+  }
+  return below;
+}
+
 json NodeDaemon::Status(uid_t caller) const {
   const bool sees_all = caller == 0 || (!socket_.is_system() && caller == geteuid());
   json pools = json::array();
@@ -41,6 +67,7 @@ json NodeDaemon::Status(uid_t caller) const {
       if (!sees_all && leases.empty()) continue;
       json image = pool->StatusOf(share);
       image["leases"] = std::move(leases);
+      image["below"] = BelowOf(share, caller);
       images.push_back(std::move(image));
     }
     if (!sees_all && images.empty()) continue;

@@ -201,8 +201,8 @@ void Pool::Fail(ShareNumber number, std::exception_ptr error) {
   for (const Share::Waiter& waiter : waiting) waiter(nullptr, error);
 }
 
-void Pool::CloneView(const Share& share, ViewMaker::Done done) {
-  views_.CloneView(share.slot, std::move(done));
+void Pool::CloneView(SlotNumber slot, ViewMaker::Done done) {
+  views_.CloneView(slot, std::move(done));
 }
 
 void Pool::Detach(ShareNumber number) {
@@ -218,7 +218,7 @@ void Pool::Detach(ShareNumber number) {
     StartNextPrefetch();
   }
   if (has_view) {
-    views_.DropView(share.slot, [](FileDescriptor, std::exception_ptr) {});
+    DropView(share.slot);
   } else {
     TakeGone(share.slot);
   }
@@ -228,8 +228,14 @@ void Pool::Detach(ShareNumber number) {
 void Pool::TakeGone(SlotNumber slot) {
   const auto found = std::ranges::find_if(
       shares_, [slot](const auto& entry) { return entry.second.slot == slot; });
-  if (found == shares_.end()) return;
-  Share& share = found->second;
+  if (found == shares_.end()) {
+    gone_stacks_.push_back(slot);
+  } else {
+    RemoveView(found->second);
+  }
+}
+
+void Pool::RemoveView(Share& share) {
   if (share.views != 0) --share.views;
   if (share.views != 0 || share.stage != Share::Stage::kUnleased) return;
   share.stage = Share::Stage::kDetaching;

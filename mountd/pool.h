@@ -98,12 +98,29 @@ class Pool {
   // Attaches the image, once however often it is shown. `number` is for a share that is new.
   // `waiter` is called when it is ready, now or later.
   void Attach(ShownImage image, ShareNumber number, Share::Waiter waiter);
-  // A detached mount of a share that is ready.
-  void CloneView(const Share& share, ViewMaker::Done done);
+  // A detached mount of the view of that slot, of a share that is ready or of several together.
+  void CloneView(SlotNumber slot, ViewMaker::Done done);
   // Nobody leases it any more: it goes when its last user is gone. Attached again before that, it
   // is the same share.
   void Detach(ShareNumber number);
   void Upgrade() { worker_.Upgrade(); }
+
+  // For views of several shares (Stacks), which may be of other pools too. Such a view has a slot
+  // number that no image ever has.
+  SlotNumber TakeSlotNumber() { return SlotNumber{++last_slot_}; }
+  // A detached mount of the share's slot without overlay.
+  void CloneSlot(ShareNumber number, ViewMaker::Done done);
+  // Makes the view of such mounts, the lowest first; `top` is the share of the last one.
+  void MakeStackView(SlotNumber slot, ShareNumber top, std::vector<FileDescriptor> layers,
+                     ViewMaker::Done done);
+  void DropView(SlotNumber slot);
+  // Has somebody the view of that slot?
+  bool HasView(SlotNumber slot);
+  // As long as the share has a view more than its own, its slot is not let go of.
+  void AddView(ShareNumber number);
+  void RemoveView(ShareNumber number);
+  // The slot numbers of such views that nobody has any more, since it was last called.
+  std::vector<SlotNumber> TakeGoneStacks();
 
   // For the next keeper: the state, and the descriptors that go with it.
   nlohmann::json Save(std::map<std::string, int>& descriptors);
@@ -133,6 +150,7 @@ class Pool {
   void TakeView(ShareNumber number, FileDescriptor pusher_root, std::exception_ptr error);
   void Fail(ShareNumber number, std::exception_ptr error);
   void TakeGone(SlotNumber slot);
+  void RemoveView(Share& share);
   // Has the worker let go of what nobody has any more.
   void ReleaseSlot(const Share& share);
   void StartNextPrefetch();
@@ -159,6 +177,7 @@ class Pool {
   SupervisedWorker worker_;
   std::map<ShareNumber, Share> shares_;
   uint32_t last_slot_ = 0;
+  std::vector<SlotNumber> gone_stacks_;
   RateLimiter log_limiter_{200, std::chrono::seconds(10)};
   ViewMaker views_;  // goes before the worker, whom its thread may wait for
 };

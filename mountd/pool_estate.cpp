@@ -228,7 +228,7 @@ void Pool::GoOnWith(Share& share) {
   const bool was_opening = share.stage == Share::Stage::kOpening;
   if (was_opening) share.stage = Share::Stage::kUnleased;
   if (share.stage == Share::Stage::kUnleased) {
-    views_.DropView(share.slot, [](FileDescriptor, std::exception_ptr) {});
+    DropView(share.slot);
     if (share.views == 0) share.stage = Share::Stage::kDetaching;
   }
   if (share.stage == Share::Stage::kDetaching) {

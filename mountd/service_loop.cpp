@@ -73,7 +73,7 @@ void ServiceLoop::Run() {
 
 bool ServiceLoop::HandleSignals() {
   while (const int number = parts_.signals.Take()) {
-    if (parts_.is_job) continue;
+    if (parts_.is_mounted_by_caller) continue;
     if (++signals_seen_ > 1) {
       LogWarning("{} again: ending, though the image may be in use", strsignal(number));
       return true;

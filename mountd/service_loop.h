@@ -38,7 +38,9 @@ class ServiceLoop {
     Prefetch& prefetch;
     const SignalSource& signals;
     std::string shown_at;  // the mount point; of a job, where it sees the image
-    bool is_job = false;   // then signals are ignored: a job's own handlers may still need files
+    bool is_job = false;   // only a job sees it there
+    // Then it is not unmounted at signals: a job's own handlers may still need files.
+    bool is_mounted_by_caller = false;
   };
 
   // Opens the control socket. Throws kSystem.

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <vector>
 
 #include "format/file.h"
 #include "mountd/control_client.h"
@@ -25,16 +26,18 @@ struct Server {
   FileDescriptor process;  // none where it is gone, or hidden from the caller
 };
 
-Server FindServer(const std::string& target) {
-  Server server;
+// More than one where a layer is shown with its bases.
+std::vector<Server> FindServers(const std::string& target) {
+  std::vector<Server> servers;
   const uint64_t here = OwnMountNamespace();
   for (const SessionStatus& session : ListSessions()) {
     if (session.mount_point != target || session.job || session.namespace_id != here) continue;
     StopPrefetch(session);
-    server.pid = session.pid;
-    server.process = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, session.pid, 0)));
+    servers.push_back(
+        {.pid = session.pid,
+         .process = FileDescriptor(static_cast<int>(syscall(SYS_pidfd_open, session.pid, 0)))});
   }
-  return server;
+  return servers;
 }
 
 // An ordinary user's, that root's firnd made for him, only that one can unmount.
@@ -82,13 +85,15 @@ UnmountResult UnmountImage(const std::string& directory, bool lazy) {
         .WithPath(result.target);
   }
   if (UnmountThroughNode(*mounted, lazy)) return result;
-  const Server server = FindServer(result.target);
+  const std::vector<Server> servers = FindServers(result.target);
   if (!UnmountTarget(result.target, lazy ? UnmountMode::kLazy : UnmountMode::kRefuseBusy)) {
     throw Error(ErrorKind::kMountPoint, "the image is in use",
                 "End what uses it ('fuser -vm " + result.target + "' lists that), or give --lazy.")
         .WithPath(result.target);
   }
-  if (!lazy && !WaitForEnd(server)) result.serving = server.pid;
+  for (const Server& server : servers) {
+    if (!lazy && !result.serving && !WaitForEnd(server)) result.serving = server.pid;
+  }
   return result;
 }
 

@@ -12,11 +12,12 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <list>
+#include <memory>
 #include <set>
 #include <utility>
 
 #include "format/error.h"
-#include "mountd/view.h"
 
 namespace firn {
 namespace {
@@ -49,6 +50,31 @@ FileDescriptor CloneTree(const std::string& path) {
                     "It takes Linux 5.2 or later; --no-daemon does without.")
       .WithPath(path);
 }
+
+// A detached mount at a directory of its own, while this object lives.
+class PlacedLayer {
+ public:
+  PlacedLayer(const FileDescriptor& mount, std::string path) : path_(std::move(path)) {
+    MakePoolDirectory(path_);
+    try {
+      MoveView(mount, OpenFile(path_, O_PATH | O_DIRECTORY, ErrorKind::kSystem), path_);
+    } catch (const Error&) {
+      rmdir(path_.c_str());
+      throw;
+    }
+  }
+  ~PlacedLayer() {
+    umount2(path_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+    rmdir(path_.c_str());
+  }
+  PlacedLayer(const PlacedLayer&) = delete;
+  PlacedLayer& operator=(const PlacedLayer&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
 
 // The watches that an inotify descriptor has, as proc(5) lists them.
 std::set<int> LiveWatches(int inotify) {
@@ -133,16 +159,48 @@ void ViewMaker::MakeView(SlotNumber slot, const std::string& image, const std::s
                                                   .selinux_context = context,
                                                   .slot = SlotName(slot),
                                                   .inotify = inotify_.get()});
-        {
-          const std::lock_guard lock(mutex_);
-          watches_[view.watch] = slot;
-        }
-        MakePoolDirectory(ViewPath(slot));
-        MoveView(view.mount, OpenFile(ViewPath(slot), O_PATH | O_DIRECTORY, ErrorKind::kSystem),
-                 ViewPath(slot));
+        KeepView(slot, view);
         return CloneTree(fuse + "/" + SlotName(slot));
       },
       std::move(done));
+}
+
+void ViewMaker::KeepView(SlotNumber slot, const OverlayView& view) {
+  {
+    const std::lock_guard lock(mutex_);
+    watches_[view.watch] = slot;
+  }
+  const std::string path = ViewPath(slot);
+  MakePoolDirectory(path);
+  MoveView(view.mount, OpenFile(path, O_PATH | O_DIRECTORY, ErrorKind::kSystem), path);
+}
+
+void ViewMaker::MakeStackView(SlotNumber slot, std::vector<FileDescriptor> layers,
+                              const std::string& image, const std::string& context, Done done) {
+  const auto shared = std::make_shared<std::vector<FileDescriptor>>(std::move(layers));
+  Post(
+      [this, slot, shared, image, context] {
+        return MakeStack(slot, *shared,
+                         {.image = image,
+                          .user_namespace = InUserNamespace(),
+                          .selinux_context = context,
+                          .inotify = inotify_.get()});
+      },
+      std::move(done));
+}
+
+FileDescriptor ViewMaker::MakeStack(SlotNumber slot, const std::vector<FileDescriptor>& layers,
+                                    const ViewOptions& options) {
+  // The kernel takes layers of an overlay from the caller's mount namespace alone.
+  std::list<PlacedLayer> placed;
+  std::vector<FileDescriptor> topmost_first;
+  for (size_t i = layers.size(); i-- > 0;) {
+    placed.emplace_back(layers[i], ViewPath(slot) + "-layer-" + std::to_string(i));
+    topmost_first.push_back(
+        OpenFile(placed.back().path(), O_PATH | O_DIRECTORY, ErrorKind::kSystem));
+  }
+  KeepView(slot, MakeMergedView(topmost_first, directory_ + "/scratch", options));
+  return FileDescriptor();
 }
 
 void ViewMaker::CloneView(SlotNumber slot, Done done) {

@@ -15,6 +15,7 @@
 #include "mountd/fuse_mount.h"
 #include "mountd/private_mounts.h"
 #include "mountd/tree.h"
+#include "mountd/view.h"
 
 namespace firn {
 
@@ -53,6 +54,10 @@ class ViewMaker {
   // mount of the slot without overlay, for a pusher.
   // `context` is as for FuseMountOptions.
   void MakeView(SlotNumber slot, const std::string& image, const std::string& context, Done done);
+  // The same of what detached mounts of slots without overlay, the lowest first, show together,
+  // whichever namespaces they are of. `slot` is a number that no image has; nothing is given.
+  void MakeStackView(SlotNumber slot, std::vector<FileDescriptor> layers, const std::string& image,
+                     const std::string& context, Done done);
   // A detached mount of the slot's view, for a client.
   void CloneView(SlotNumber slot, Done done);
   // A detached mount of the slot without overlay, for a pusher.
@@ -87,6 +92,10 @@ class ViewMaker {
 
   void Post(std::function<FileDescriptor()> work, Done done);
   void Work();
+  // Puts the view of a slot, made with inotify_, where CloneView() finds it.
+  void KeepView(SlotNumber slot, const OverlayView& view);
+  FileDescriptor MakeStack(SlotNumber slot, const std::vector<FileDescriptor>& layers,
+                           const ViewOptions& options);
   std::string ViewPath(SlotNumber slot) const;
 
   std::string directory_;  // of the mounts, in the namespace

@@ -7,57 +7,10 @@ import subprocess
 
 import pytest
 
-PREFIX = "/opt/firn-layers"
+from harness.layers import (  # noqa: F401  (fixtures)
+    LISTING, PREFIX, images, listing, trees)
+
 INPUT = 3
-# Names, modes, sizes and contents of all that is there.
-LISTING = ("find . ! -type d | sort | xargs -d '\\n' stat -c '%n %A %s %h';"
-           " find . -type d | sort | xargs -d '\\n' stat -c '%n %A';"
-           " find . -type l | sort | xargs -r -d '\\n' -n 1 readlink;"
-           " find . -type f -print0 | sort -z | xargs -0 sha256sum")
-
-
-@pytest.fixture(scope="module")
-def trees(scratch):
-    """(base, what becomes the layer): files added, changed, removed, of other kinds and modes."""
-    base, child = scratch / "layer-base", scratch / "layer-child"
-    for name in ("kept/deep/file", "changed", "removed", "gone/a", "gone/b/c", "was-file", "same",
-                 "was-directory/x", "again/old", "mode"):
-        path = base / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"base {name}\n" * 100)
-    (base / "link").symlink_to("same")
-    shutil.copytree(base, child, symlinks=True)
-    (child / "changed").write_text("layer\n")
-    (child / "removed").unlink()
-    shutil.rmtree(child / "gone")
-    (child / "was-file").unlink()
-    (child / "was-file").mkdir()
-    (child / "was-file" / "inside").write_text("inside\n")
-    shutil.rmtree(child / "was-directory")
-    (child / "was-directory").write_text("now a file\n")
-    (child / "again" / "old").unlink()
-    (child / "again" / "new").write_text("new\n")
-    (child / "kept" / "added").write_text("added\n")
-    (child / "mode").chmod(0o755)
-    (child / "link").unlink()
-    (child / "link").symlink_to("changed")
-    return base, child
-
-
-@pytest.fixture(scope="module")
-def images(firn, scratch, trees):
-    """(base, layer, the same tree as one image)."""
-    base, layer, whole = (scratch / f"layers-{name}.firn" for name in ("base", "layer", "whole"))
-    firn.build(trees[0], base, "--prefix", PREFIX)
-    firn.build(trees[1], layer, "--prefix", PREFIX, "--base", base)
-    firn.build(trees[1], whole, "--prefix", PREFIX)
-    for image in (base, layer, whole):
-        image.chmod(0o644)
-    return base, layer, whole
-
-
-def listing(firn, image, user=None):
-    return firn.run("run", image, "--", "sh", "-c", f"cd {PREFIX}; {LISTING}", user=user).stdout
 
 
 def test_a_layer_shows_what_one_image_would(firn, user, images):
@@ -151,3 +104,42 @@ def test_a_base_that_is_not_there_is_told(firn, root_user, trees, directory):
 def test_flatten_of_an_image_without_base(firn, root_user, images, directory):
     result = firn.run("flatten", images[0], "-o", directory / "x.firn", check=False)
     assert result.returncode == 2 and "stands alone" in result.stderr
+
+
+def test_a_layer_is_mounted_by_root(firn, root_user, images, directory):
+    """Without a firnd of the node: one for each image, which end with the mount."""
+    place = directory / "place"
+    place.mkdir()
+    with firn.mounted(images[1], directory=place):
+        shown = subprocess.run(["sh", "-c", f"cd {place}; {LISTING}"], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout
+        assert shown == listing(firn, images[2])
+        mounts = firn.status(place)["mounts"]
+        assert [mount["image"] for mount in mounts if not mount["job"]] == [
+            str(images[0]), str(images[1])]
+        served = [mount["pid"] for mount in mounts]
+        text = firn.run("status", place).stdout
+        assert str(images[0]) in text and str(images[1]) in text
+    assert list(place.iterdir()) == []
+    for pid in served:  # `firn unmount` waits for them
+        assert not pathlib.Path(f"/proc/{pid}").exists()
+    result = firn.run("mount", "--view", "direct", images[1], place, check=False)
+    assert result.returncode == 2 and "overlay" in result.stderr
+
+
+def test_a_layer_that_a_user_cannot_mount(firn, ordinary_user, images):
+    place = ordinary_user.make_directory("layers-place")
+    result = firn.run("mount", "--no-daemon", images[1], place, user=ordinary_user, check=False)
+    assert result.returncode != 0
+    assert "root's firnd" in result.stderr and "flatten" in result.stderr
+
+
+def test_a_lost_base_leaves_nothing_mounted(firn, root_user, images, directory):
+    layer = pathlib.Path(shutil.copy(images[1], directory))
+    place = directory / "place"
+    place.mkdir()
+    damaged = directory / "base.firn"
+    damaged.write_bytes(images[0].read_bytes()[:-5000])
+    result = firn.run("mount", layer, place, check=False)
+    assert result.returncode == INPUT and "FIRN_IMAGE_PATH" in result.stderr
+    assert not place.is_mount()

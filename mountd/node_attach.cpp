@@ -1,0 +1,222 @@
+// How clients of a node's firnd get images.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "mountd/fuse_mount.h"
+#include "mountd/known_status.h"
+#include "mountd/node_daemon.h"
+#include "mountd/subprocess.h"
+#include "mountd/view.h"
+
+namespace firn {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kLongestImagePath = 4096;
+
+// The image is read through this very descriptor, and never opened again.
+ShownImage TakeShownImage(FileDescriptor file, const json& request) {
+  ShownImage image;
+  image.file = std::move(file);
+  image.path = request.value("path", std::string());
+  if (image.path.size() > kLongestImagePath) {
+    throw Error(ErrorKind::kUsage, "expected an image's path of at most " +
+                                       std::to_string(kLongestImagePath) + " bytes, found one of " +
+                                       std::to_string(image.path.size()));
+  }
+  const int flags = fcntl(image.file.get(), F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY) {
+    throw Error(ErrorKind::kUsage, "expected a descriptor that is open for reading, found another")
+        .WithPath(image.path);
+  }
+  const std::optional<struct stat> status = KnownStatus(image.file.get());
+  if (!status || !S_ISREG(status->st_mode)) {
+    throw Error(ErrorKind::kInput, "expected a regular file as image, found another kind of file",
+                "Give the file that 'firn build' wrote.")
+        .WithPath(image.path);
+  }
+  image.status = *status;
+  return image;
+}
+
+// The file's owner. In a user namespace every owner but one looks the same; there the client says
+// who it is, which is the user whose firnd this is.
+uid_t DomainOf(const ShownImage& image, const json& request) {
+  const uid_t owner = image.status.st_uid;
+  return InUserNamespace() ? request.value("owner", owner) : owner;
+}
+
+LeaseKind LeaseKindFrom(const std::string& text) {
+  for (const LeaseKind kind : {LeaseKind::kProcess, LeaseKind::kMount, LeaseKind::kName}) {
+    if (text == ToString(kind)) return kind;
+  }
+  throw Error(ErrorKind::kUsage,
+              "expected a lease of kind process, mount or name, found '" + text + "'");
+}
+
+// The images below, whose descriptors end the message: each with its "path" and "owner".
+std::vector<json> BelowFrom(const WorkerChannel::Message& message) {
+  const json below = message.body.value("below", json::array());
+  if (!below.is_array() || below.size() > kMostBases || below.size() > message.fds.size()) {
+    throw Error(ErrorKind::kUsage, "expected at most " + std::to_string(kMostBases) +
+                                       " images below, each with its descriptor, found " +
+                                       std::to_string(below.size()) + " and " +
+                                       std::to_string(message.fds.size()) + " descriptors");
+  }
+  return below;
+}
+
+}  // namespace
+
+// A request for a view: the images that are still to be attached, and what was done.
+struct NodeDaemon::Attaching {
+  struct Image {
+    ShownImage shown;
+    uid_t domain = 0;
+  };
+  ClientPointer client;
+  std::vector<Image> images;  // the lowest first
+  std::vector<StackLayer> attached{};
+  LeaseKind kind = LeaseKind::kProcess;
+  std::string lease_name{};
+  bool with_view = true;
+};
+
+void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
+  const auto attaching = std::make_shared<Attaching>();
+  attaching->client = client;
+  attaching->kind = LeaseKindFrom(message.body.value("lease", std::string("process")));
+  attaching->lease_name = message.body.value("name", std::string());
+  attaching->with_view = message.body.value("view", true);
+  const bool place = message.body.value("place", false);
+  if (place) CheckMayPlace(*client, attaching->kind);
+  const auto add = [&](FileDescriptor file, const json& request) {
+    ShownImage image = TakeShownImage(std::move(file), request);
+    image.foreign = message.body.value("foreign", false);
+    image.prefetch = message.body.value("prefetch", true) && options_.prefetch;
+    if (place) CheckMayShow(*client, image);
+    const uid_t domain = DomainOf(image, request);
+    attaching->images.push_back({std::move(image), domain});
+  };
+  const std::vector<json> below = BelowFrom(message);
+  const size_t first_below = message.fds.size() - below.size();
+  if (first_below < (place ? 2u : 1u)) {
+    throw Error(ErrorKind::kUsage,
+                place ? "expected descriptors of the image and the mount point, found fewer"
+                      : "expected the image's descriptor with the request, found none");
+  }
+  for (size_t i = 0; i < below.size(); ++i) add(std::move(message.fds[first_below + i]), below[i]);
+  add(std::move(message.fds[0]), message.body);
+  client->target.Close();
+  client->unplaced.clear();
+  if (place) client->target = std::move(message.fds[1]);
+  AttachNext(attaching);
+}
+
+// One after the other: each is leased as soon as it is there.
+void NodeDaemon::AttachNext(const std::shared_ptr<Attaching>& attaching) {
+  const ClientPointer& client = attaching->client;
+  const size_t index = attaching->attached.size();
+  Attaching::Image& image = attaching->images[index];
+  CheckImageLimits(client->peer.uid, image.shown.status);
+  Pool& pool = PoolOf(image.domain);
+  client->is_waiting = true;
+  client->awaited = image.shown.status;
+  pool.Attach(std::move(image.shown), ShareNumber{++last_share_},
+              [this, attaching](const Share* share, std::exception_ptr error) {
+                if (error) {
+                  FinishWithError(attaching->client, error);
+                } else {
+                  TakeAttached(attaching, *share);
+                }
+              });
+}
+
+void NodeDaemon::TakeAttached(const std::shared_ptr<Attaching>& attaching, const Share& share) {
+  const ClientPointer& client = attaching->client;
+  try {
+    LeaseShare(*attaching, share.number);
+    attaching->attached.push_back(
+        {.domain = attaching->images[attaching->attached.size()].domain, .number = share.number});
+    if (attaching->attached.size() < attaching->images.size()) {
+      AttachNext(attaching);
+    } else {
+      GiveView(attaching, share);
+    }
+  } catch (const Error&) {
+    FinishWithError(client, std::current_exception());
+  }
+}
+
+void NodeDaemon::LeaseShare(const Attaching& attaching, ShareNumber share) {
+  const ClientPointer& client = attaching.client;
+  unused_since_.erase(share);
+  last_holders_[share] = client->peer.uid;
+  Lease lease;
+  lease.kind = attaching.kind;
+  lease.share = share;
+  lease.holder = client->peer.uid;
+  lease.pid = client->peer.pid;
+  lease.name = attaching.lease_name;
+  if (lease.kind == LeaseKind::kProcess) {
+    lease.process = FileDescriptor(fcntl(client->process.get(), F_DUPFD_CLOEXEC, 0));
+    lease.started = IdentityOf(lease.pid).started;
+    if (!lease.process.valid() || IsReadable(lease.process.get(), std::chrono::milliseconds(0))) {
+      throw Error(ErrorKind::kSystem, "the process that asked for the image has ended");
+    }
+  }
+  if (lease.kind == LeaseKind::kMount) {
+    client->unplaced.push_back(std::move(lease));
+  } else {
+    leases_.Add(std::move(lease));
+  }
+}
+
+void NodeDaemon::GiveView(const std::shared_ptr<Attaching>& attaching, const Share& share) {
+  const ClientPointer& client = attaching->client;
+  const bool with_view = attaching->with_view;
+  json answer = {{"ok", true},
+                 {"slot", ToInt(share.slot)},
+                 {"id", share.facts.id},
+                 {"name", share.facts.name},
+                 {"prefix", share.facts.prefix},
+                 {"foreign", share.facts.foreign},
+                 {"below", attaching->attached.size() - 1},
+                 {"pid", getpid()},
+                 {"user_namespace", with_view && InUserNamespace()}};
+  if (!with_view) {
+    ++counts_.attached;
+    Finish(client, answer);
+    return;
+  }
+  const auto give = [this, client, answer](FileDescriptor view, std::exception_ptr error) {
+    if (error) {
+      FinishWithError(client, error);
+      return;
+    }
+    if (client->target.valid()) {
+      Place(client, std::move(view), answer);
+      return;
+    }
+    std::vector<FileDescriptor> fds;
+    fds.push_back(std::move(view));
+    if (InUserNamespace()) {
+      fds.push_back(OpenFile("/proc/self/ns/user", O_RDONLY, ErrorKind::kSystem));
+    }
+    ++counts_.attached;
+    Finish(client, answer, std::move(fds));
+  };
+  if (attaching->attached.size() > 1) {
+    stacks_.CloneView(attaching->attached, give);
+  } else {
+    pools_.at(attaching->attached.front().domain)->CloneView(share.slot, give);
+  }
+}
+
+}  // namespace firn
