@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from harness.jobs import wait_until_gone
 from harness.layers import (  # noqa: F401  (fixtures)
     LISTING, PREFIX, images, listing, trees)
 
@@ -121,8 +122,7 @@ def test_a_layer_is_mounted_by_root(firn, root_user, images, directory):
         text = firn.run("status", place).stdout
         assert str(images[0]) in text and str(images[1]) in text
     assert list(place.iterdir()) == []
-    for pid in served:  # `firn unmount` waits for them
-        assert not pathlib.Path(f"/proc/{pid}").exists()
+    wait_until_gone(served)
     result = firn.run("mount", "--view", "direct", images[1], place, check=False)
     assert result.returncode == 2 and "overlay" in result.stderr
 
