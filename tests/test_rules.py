@@ -118,13 +118,16 @@ def test_the_prefix_stands_for_itself(tree, venv, prefix):
     assert not (tree / "pyvenv.cfg").exists()
 
 
-def test_pip_knows_the_packages(tree, venv, prefix):
+def test_pip_knows_the_packages(firn, image, tree, venv, prefix):
     pip = prefix / "bin" / "pip"
     result = alone([pip, "--disable-pip-version-check", "list", "--format=json"], tree, prefix, [venv])
     assert result.returncode == 0, result.stderr
     wanted = subprocess.run([venv / "bin" / "pip", "--disable-pip-version-check", "list",
                              "--format=json"], check=True, capture_output=True, text=True).stdout
     assert json.loads(result.stdout) == json.loads(wanted)
+    inspected = json.loads(firn.run("inspect", "--packages", "--json", image).stdout)["packages"]
+    assert sorted((package["name"], package["version"]) for package in inspected) == sorted(
+        (package["name"], package["version"]) for package in json.loads(wanted))
     assert alone([pip, "check"], tree, prefix, [venv]).returncode == 0
 
 

@@ -30,20 +30,19 @@ bool EndsInAnyCase(std::string_view name, std::string_view end) {
 }
 
 // Below the prefix, where a Python in it looks: lib/python3.11/site-packages, Debian's
-// lib/python3/dist-packages and local/lib/python3.11/dist-packages. A lib64 that is a symlink is
-// lib once more.
+// lib/python3/dist-packages and local/lib/python3.11/dist-packages. Each directory once, though
+// symlinks give it several names (lib64, Debian's local/).
 std::vector<std::string> PackageDirectories(const std::string& tree) {
   std::vector<std::string> directories;
+  std::set<std::filesystem::path> seen;
   for (const std::string lib : {"lib", "lib64", "local/lib", "local/lib64"}) {
-    std::error_code ignored;
-    if (std::filesystem::is_symlink(tree + "/" + lib, ignored)) continue;
     for (const std::string& name : NamesIn(tree + "/" + lib)) {
-      const bool is_python = name.starts_with("python3") || name.starts_with("pypy3");
-      if (!is_python || std::filesystem::is_symlink(tree + "/" + lib + "/" + name, ignored))
-        continue;
+      if (!name.starts_with("python3") && !name.starts_with("pypy3")) continue;
       for (const char* kind : {"/dist-packages", "/site-packages"}) {
         const std::string directory = lib + "/" + name + kind;
-        if (std::filesystem::is_directory(tree + "/" + directory, ignored)) {
+        std::error_code error;
+        const auto real = std::filesystem::canonical(tree + "/" + directory, error);
+        if (!error && std::filesystem::is_directory(real, error) && seen.insert(real).second) {
           directories.push_back(directory);
         }
       }

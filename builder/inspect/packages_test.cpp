@@ -70,6 +70,15 @@ TEST_F(PackagesTest, PrefersAnExpressionToALicensesText) {
   EXPECT_EQ(list.packages[1].license, "Copyright (c) somebody");
 }
 
+TEST_F(PackagesTest, FindsAPackageOnceWhoseDirectoryHasSeveralNames) {
+  Write(kSite + "a-1.dist-info/METADATA", "Name: a\nVersion: 1\n");
+  Write("local/lib/python3.11/readme", "");
+  std::filesystem::create_symlink("lib", tree_ + "/lib64");
+  std::filesystem::create_symlink("../../../lib/python3.11/site-packages",
+                                  tree_ + "/local/lib/python3.11/dist-packages");
+  EXPECT_EQ(Find().packages.size(), 1u);
+}
+
 TEST_F(PackagesTest, FindsEggsAndDebiansDirectories) {
   Write("lib/python3/dist-packages/one.egg-info", "Name: one\nVersion: 1\n");
   Write("lib/python3/dist-packages/two.egg-info/PKG-INFO", "Name: two\nVersion: 2\n");
