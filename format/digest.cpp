@@ -4,6 +4,7 @@
 #include <xxhash.h>
 
 #include "format/error.h"
+#include "format/hex.h"
 
 namespace firn {
 
@@ -41,16 +42,7 @@ Digest Sha256Of(ByteSpan bytes) {
 
 uint64_t Xxh3Of(ByteSpan bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
-std::string ToHex(const Digest& digest) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(64);
-  for (const std::byte byte : digest.bytes) {
-    text += kDigits[std::to_integer<unsigned>(byte) >> 4];
-    text += kDigits[std::to_integer<unsigned>(byte) & 15];
-  }
-  return text;
-}
+std::string ToHex(const Digest& digest) { return ToHex(ByteSpan(digest.bytes)); }
 
 std::string FormatImageId(const Digest& id) { return "sha256:" + ToHex(id); }
 
