@@ -17,6 +17,7 @@
 #include "mountd/node_socket.h"
 #include "mountd/subprocess.h"
 #include "mountd/text_file.h"
+#include "mountd/trust_policy.h"
 
 namespace firn {
 namespace {
@@ -124,6 +125,7 @@ AttachedView NodeClient::Attach(const AttachRequest& request) {
                 {"place", place},
                 {"lease", ToString(request.lease)},
                 {"name", request.name}};
+  AddToMessage(FindSignatures(request.image, request.path), asked);
   // One that may have been mounted already is not asked for again.
   WorkerChannel::Message answer = place ? AnswerOrThrow(AskOnce(asked, fds)) : Ask(asked, fds);
   if (request.lease == LeaseKind::kMount && !place) {

@@ -94,9 +94,18 @@ ShownImage TakeShownImage(WorkerChannel::Message& message) {
 
 // The file's owner. In a user namespace every owner but one looks the same; there the client says
 // who it is, which is the user whose firnd this is.
-uid_t DomainOf(const ShownImage& image, const json& request) {
+uid_t OwnerOf(const ShownImage& image, const json& request) {
   const uid_t owner = image.status.st_uid;
   return InUserNamespace() ? request.value("owner", owner) : owner;
+}
+
+// Where every byte is proved by what was signed, those who own the files need not be trusted.
+TrustDomain DomainOf(const ShownImage& image, const json& request, const NodeOptions& options,
+                     const std::optional<TrustedSigner>& signer) {
+  if (signer && options.verify == ExtentCheck::kProof) {
+    return TrustDomain::OfKey(FormatKey(signer->key));
+  }
+  return TrustDomain::OfOwner(OwnerOf(image, request));
 }
 
 LeaseKind LeaseKindFrom(const std::string& text) {
@@ -294,8 +303,9 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
       "Check that firn and firnd are of the same version ('firnd --version').");
 }
 
-PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
+PoolSettings NodeDaemon::SettingsOf(const TrustDomain& domain) {
   return {.domain = domain,
+          .check = options_.verify,
           .directory = socket_.directory(),
           .threads = options_.threads,
           .cache_bytes = options_.cache_bytes,
@@ -305,7 +315,7 @@ PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
           .proofs = &proofs_};
 }
 
-Pool& NodeDaemon::PoolOf(uid_t domain) {
+Pool& NodeDaemon::PoolOf(const TrustDomain& domain) {
   std::unique_ptr<Pool>& pool = pools_[domain];
   if (pool == nullptr) {
     try {
@@ -318,6 +328,28 @@ Pool& NodeDaemon::PoolOf(uid_t domain) {
   return *pool;
 }
 
+std::optional<TrustedSigner> NodeDaemon::RequireTrusted(const Client& client,
+                                                        const ShownImage& image,
+                                                        const json& request) {
+  const ShownSignatures signatures = SignaturesFrom(request);
+  const std::optional<TrustedSigner> signer = FindSigner(options_.trust, signatures);
+  try {
+    RequireTrust(options_.trust,
+                 {.path = image.path,
+                  .owner = OwnerOf(image, request),
+                  .mode = image.status.st_mode,
+                  .user = client.peer.uid},
+                 signatures, signer);
+  } catch (const Error& error) {
+    if (const auto left_out = refusals_.Admit(Clock::now())) {
+      LogWarning("refused to uid {}: {} ({} such lines were left out)", client.peer.uid,
+                 error.what(), *left_out);
+    }
+    throw;
+  }
+  return signer;
+}
+
 void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
   ShownImage image = TakeShownImage(message);
   image.prefetch = image.prefetch && options_.prefetch;
@@ -326,7 +358,12 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
   lease.holder = client->peer.uid;
   lease.pid = client->peer.pid;
   lease.name = message.body.value("name", std::string());
-  CheckImageLimits(client->peer.uid, image.status);
+  const std::optional<TrustedSigner> signer = RequireTrusted(*client, image, message.body);
+  const TrustDomain domain = DomainOf(image, message.body, options_, signer);
+  if (signer && (domain.is_of_key() || options_.trust.policy == ImagePolicy::kSigned)) {
+    image.signed_id = FormatImageId(signer->image_id);
+  }
+  CheckImageLimits(client->peer.uid, image.status, domain);
   client->target.Close();
   if (message.body.value("place", false)) {
     CheckMayPlace(*client, lease, image);
@@ -336,9 +373,10 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
     client->target = std::move(message.fds[1]);
   }
   const bool with_view = message.body.value("view", true);
-  Pool& pool = PoolOf(DomainOf(image, message.body));
+  Pool& pool = PoolOf(domain);
   client->is_waiting = true;
   client->awaited = image.status;
+  client->awaited_domain = domain;
   auto shared_lease = std::make_shared<Lease>(std::move(lease));
   pool.Attach(
       std::move(image), ShareNumber{++last_share_},
@@ -463,7 +501,7 @@ void NodeDaemon::DetachUnused(Clock::time_point now) {
 void NodeDaemon::EndIdlePools(Clock::time_point now) {
   std::erase_if(left_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
   std::erase_if(last_holders_, [this](const auto& entry) {
-    uid_t domain = 0;
+    TrustDomain domain;
     return FindShare(entry.first, &domain) == nullptr;
   });
   std::erase_if(pools_, [&](const auto& entry) {
@@ -473,7 +511,7 @@ void NodeDaemon::EndIdlePools(Clock::time_point now) {
       return false;
     }
     if (now - empty_since_.try_emplace(domain, now).first->second < kPoolRest) return false;
-    LogInfo("the pool of uid {} ends, as it has no images", domain);
+    LogInfo("the pool of images {} ends, as it has none", domain.Described());
     retired_ += CountsOf(*pool).Retired();
     if (pool->worker().pid() > 0) left_.push_back(pool->worker().pid());
     empty_since_.erase(domain);
