@@ -38,7 +38,7 @@ constexpr char kMainFooter[] =
     "'firn help COMMAND' tells more of a command. Exit codes: 0 success, 1 internal error,\n"
     "2 usage, 3 input, 4 output, 5 damaged image, 6 unsupported image, 7 the system lacks or\n"
     "forbids something, 8 mount point, 9 firnd does not answer, 10 a check of an image failed,\n"
-    "130 interrupted;\n"
+    "11 an image that is not trusted, 130 interrupted;\n"
     "'firn run', 'firn shell' and 'firn profile' fail with 125, else the exit code is the command's.";
 
 int PrintError(const std::string& text) {
@@ -147,6 +147,8 @@ int Dispatch(const CommandLine& line, int& exit_code) {
   AddFlattenCommand(app, exit_code);
   AddOptimizeCommand(app, exit_code);
   AddVerifyCommand(app, exit_code);
+  AddKeygenCommand(app, exit_code);
+  AddSignCommand(app, exit_code);
   GroupCommands(app);
 
   if (line.own.empty()) {

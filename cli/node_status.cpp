@@ -71,16 +71,22 @@ nlohmann::json AskJobStatuses(const nlohmann::json& node) {
   return statuses;
 }
 
+std::string DescribedDomain(const nlohmann::json& pool) {
+  const nlohmann::json domain = pool.value("domain", nlohmann::json(0u));
+  return domain.is_string() ? "signed by " + Printable(domain.get<std::string>())
+                            : "of uid " + domain.dump();
+}
+
 void PrintNodeStatus(const nlohmann::json& daemon) {
   std::cout << "firnd " << daemon.value("pid", 0) << " serves "
             << (daemon.value("job", std::string()).empty() ? "this node" : "a job") << " at "
             << Printable(daemon.value("socket", std::string())) << " (version "
             << Printable(daemon.value("version", std::string())) << ")\n";
   for (const nlohmann::json& pool : daemon.at("pools")) {
-    std::cout << "images of uid " << pool.value("domain", 0u) << ": worker "
-              << pool.value("worker", 0) << ", " << Grouped(pool.value("restarts", uint64_t{0}))
-              << " restarts, " << Grouped(pool.value("requests_total", uint64_t{0}))
-              << " requests, " << Grouped(pool.at("cache").value("hits", uint64_t{0}))
+    std::cout << "images " << DescribedDomain(pool) << ": worker " << pool.value("worker", 0)
+              << ", " << Grouped(pool.value("restarts", uint64_t{0})) << " restarts, "
+              << Grouped(pool.value("requests_total", uint64_t{0})) << " requests, "
+              << Grouped(pool.at("cache").value("hits", uint64_t{0}))
               << " hits in the cache of blocks, cache "
               << FormatBytes(pool.at("cache").value("bytes", uint64_t{0})) << " of "
               << FormatBytes(pool.at("cache").value("capacity", uint64_t{0})) << ", "

@@ -10,6 +10,7 @@ LaunchOptions SessionOptions::ToLaunchOptions() const {
   launch.view = ParseViewChoice(view);
   launch.cache_bytes = cache_size;
   launch.threads = threads;
+  launch.verify = ParseExtentCheck(verify);
   launch.prefetch = prefetch;
   // firnd has another working directory.
   if (!config.empty()) launch.config = std::filesystem::absolute(config).string();
@@ -18,14 +19,14 @@ LaunchOptions SessionOptions::ToLaunchOptions() const {
 }
 
 bool SessionOptions::MayUseNode() const {
-  return !no_daemon && view.empty() && cache_size == 0 && threads == 0 && log_file.empty() &&
+  return !no_daemon && view.empty() && cache_size == 0 && threads == 0 && verify.empty() && log_file.empty() &&
          config.empty();
 }
 
 void AddNodeOption(CLI::App& app, SessionOptions& options) {
   app.add_flag("--no-daemon", options.no_daemon,
                "Serve it by a firnd of its own though the node has one; so do --view, "
-               "--cache-size, --threads, --log-file and --config");
+               "--cache-size, --threads, --verify, --log-file and --config");
 }
 
 void AddSessionOptions(CLI::App& app, SessionOptions& options) {
@@ -42,6 +43,11 @@ void AddSessionOptions(CLI::App& app, SessionOptions& options) {
   app.add_option("--threads", options.threads, "Threads that serve [one a CPU, 2 to 16]")
       ->option_text("N")
       ->check(CLI::Range(1u, 256u));
+  app.add_option("--verify", options.verify,
+                 "Check what is read by a checksum, or by the SHA-256 that the image id proves "
+                 "[checksum]")
+      ->option_text("checksum|proof")
+      ->check(CLI::IsMember({"checksum", "proof"}));
   CLI::Option* prefetch = app.add_flag_callback(
       "--prefetch", [&options] { options.prefetch = true; },
       "Read ahead what the image's profile says, whatever the configuration has");

@@ -18,6 +18,7 @@ struct SessionOptions {
   size_t cache_size = 0;
   unsigned threads = 0;
   std::string log_file;
+  std::string verify;
   std::optional<bool> prefetch;
   bool no_daemon = false;
 
@@ -26,7 +27,7 @@ struct SessionOptions {
   bool MayUseNode() const;
 };
 
-// Adds --config, --foreign, --view, --cache-size, --threads, --prefetch, --no-prefetch and
+// Adds --config, --foreign, --view, --cache-size, --threads, --verify, --prefetch, --no-prefetch and
 // --log-file. What is not given is as firnd's configuration has it. `options` outlives `app`.
 void AddSessionOptions(CLI::App& app, SessionOptions& options);
 // Adds --no-daemon.

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/image_trust.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -22,31 +23,47 @@ constexpr char kVerifyFooter[] =
     "every extent, the SHA-256 of every file, and that nothing else is in the file. Each finding\n"
     "is a line: the offset in the image, the path in it where it is a file's, what is wrong.\n"
     "\n"
-    "Exit codes: 0 every byte is what it must be; 5 something is wrong, or this is no image.\n"
+    "With --trusted-keys also tells who signed it: a key of that directory must have, in the "
+    "image\n"
+    "or in IMAGE.sig.\n"
+    "\n"
+    "Exit codes: 0 every byte is what it must be; 5 something is wrong, or this is no image; 11 "
+    "no\n"
+    "trusted key signed it.\n"
     "\n"
     "Examples:\n"
     "  firn verify science.firn\n"
+    "  firn verify science.firn --trusted-keys /etc/firn/keys\n"
     "  firn verify --json --jobs 4 science.firn | jq '.findings[].path'";
 
 struct VerifyArguments {
   std::string image;
+  std::string trusted_keys;
+  std::string signature_file;
   unsigned jobs = 0;
   bool json = false;
   bool quiet = false;
 };
 
-void PrintReportJson(const VerifyReport& report, const std::string& image) {
+void PrintReportJson(const VerifyReport& report, const ImageTrust& trust,
+                     const VerifyArguments& arguments) {
   nlohmann::ordered_json json = {
-      {"image", image},
+      {"image", arguments.image},
       {"ok", report.ok()},
       {"id", nullptr},
       {"bytes", report.bytes},
       {"sections", report.sections},
       {"extents", report.extents},
       {"files", report.files},
+      {"signatures", SignaturesToJson(trust)},
+      {"trusted", nullptr},
       {"findings", nlohmann::ordered_json::array()},
   };
   if (report.id) json["id"] = FormatImageId(*report.id);
+  if (!arguments.trusted_keys.empty()) {
+    json["trusted"] = trust.is_trusted();
+    if (!trust.is_trusted()) json["untrusted_because"] = trust.Reason(arguments.trusted_keys);
+  }
   for (const VerifyFinding& finding : report.findings) {
     nlohmann::ordered_json entry = {{"offset", finding.offset}, {"message", finding.message}};
     if (!finding.path.empty()) entry["path"] = finding.path;
@@ -74,7 +91,17 @@ void PrintText(const VerifyReport& report, const std::string& image) {
   }
 }
 
+// Damage, also of signatures, is worse than a signature that is not there.
+int ExitCodeOf(const VerifyReport& report, const ImageTrust& trust, bool must_be_trusted) {
+  if (!report.ok() || !trust.damages.empty()) return static_cast<int>(ErrorKind::kDamaged);
+  const bool is_enough = !must_be_trusted || trust.is_trusted();
+  return is_enough ? 0 : static_cast<int>(ErrorKind::kUntrusted);
+}
+
 void RunVerify(const VerifyArguments& arguments, int& exit_code) {
+  const bool must_be_trusted = !arguments.trusted_keys.empty();
+  TrustedKeys trusted;
+  if (must_be_trusted) trusted = TrustedKeys::Load(arguments.trusted_keys);
   VerifyReport report;
   {
     ProgressBar bar(!arguments.quiet && !arguments.json);
@@ -85,12 +112,24 @@ void RunVerify(const VerifyArguments& arguments, int& exit_code) {
     };
     report = Verify(OpenImageFile(arguments.image), arguments.image, options);
   }
-  if (arguments.json) {
-    PrintReportJson(report, arguments.image);
-  } else if (!arguments.quiet || !report.ok()) {
-    PrintText(report, arguments.image);
+  ImageTrust trust;
+  if (report.id) {
+    const std::string detached = arguments.signature_file.empty() ? DetachedPathOf(arguments.image)
+                                                                  : arguments.signature_file;
+    trust = JudgeSignatures(arguments.image, *report.id, report.signatures, detached, &trusted);
   }
-  if (!report.ok()) exit_code = static_cast<int>(ErrorKind::kDamaged);
+  exit_code = ExitCodeOf(report, trust, must_be_trusted);
+  if (arguments.json) {
+    PrintReportJson(report, trust, arguments);
+    return;
+  }
+  if (!arguments.quiet || !report.ok()) PrintText(report, arguments.image);
+  if (!arguments.quiet) PrintSignatures(trust);
+  for (const std::string& damage : trust.damages) std::cout << damage << '\n';
+  if (must_be_trusted && !trust.is_trusted()) {
+    std::cout << arguments.image << ": NOT TRUSTED: " << trust.Reason(arguments.trusted_keys)
+              << '\n';
+  }
 }
 
 }  // namespace
@@ -101,6 +140,14 @@ void AddVerifyCommand(CLI::App& app, int& exit_code) {
   CLI::App* verify = app.add_subcommand("verify", "Check every byte of an image");
   verify->footer(kVerifyFooter);
   verify->add_option("IMAGE", arguments->image, "The image file")->required();
+  verify
+      ->add_option("--trusted-keys", arguments->trusted_keys,
+                   "A key in this directory (its files *.pub) must have signed it")
+      ->option_text("DIR");
+  verify
+      ->add_option("--signature", arguments->signature_file,
+                   "Detached signatures [IMAGE.sig, if there]")
+      ->option_text("FILE");
   verify->add_option("-j,--jobs", arguments->jobs, "Threads [one a processor]")
       ->option_text("N")
       ->check(CLI::Range(1, 1024));

@@ -72,6 +72,10 @@ void CheckFooter(const Footer& footer, uint64_t file_length) {
   if (!FitsIn(footer.signatures_offset, footer.signatures_length, end)) {
     throw DamagedError("the footer places the signature area outside the file", end);
   }
+  if (footer.signatures_length != 0 &&
+      footer.signatures_offset < footer.core_offset + footer.core_length) {
+    throw DamagedError("the footer places the signature area before the core table's end", end);
+  }
 }
 
 void CheckSections(const CoreTable& core, const Footer& footer) {

@@ -3,9 +3,18 @@
 #include <openssl/evp.h>
 #include <xxhash.h>
 
+#include <algorithm>
+
 #include "format/error.h"
+#include "format/hex.h"
 
 namespace firn {
+
+namespace {
+
+constexpr std::string_view kIdPrefix = "sha256:";
+
+}  // namespace
 
 struct Sha256::State {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context{EVP_MD_CTX_new(),
@@ -41,17 +50,17 @@ Digest Sha256Of(ByteSpan bytes) {
 
 uint64_t Xxh3Of(ByteSpan bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
 
-std::string ToHex(const Digest& digest) {
-  static constexpr char kDigits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(64);
-  for (const std::byte byte : digest.bytes) {
-    text += kDigits[std::to_integer<unsigned>(byte) >> 4];
-    text += kDigits[std::to_integer<unsigned>(byte) & 15];
-  }
-  return text;
-}
+std::string ToHex(const Digest& digest) { return ToHex(ByteSpan(digest.bytes)); }
 
-std::string FormatImageId(const Digest& id) { return "sha256:" + ToHex(id); }
+std::string FormatImageId(const Digest& id) { return std::string(kIdPrefix) + ToHex(id); }
+
+std::optional<Digest> ParseImageId(std::string_view text) {
+  if (!text.starts_with(kIdPrefix)) return std::nullopt;
+  const auto bytes = FromHex(text.substr(kIdPrefix.size()));
+  Digest id;
+  if (!bytes || bytes->size() != id.bytes.size()) return std::nullopt;
+  std::ranges::copy(*bytes, id.bytes.begin());
+  return id;
+}
 
 }  // namespace firn

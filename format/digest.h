@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,9 @@ struct Digest {
 std::string ToHex(const Digest& digest);
 // "sha256:" and the hexadecimal digits: how an image id is printed.
 std::string FormatImageId(const Digest& id);
+
+// nullopt for any other text than FormatImageId() gives.
+std::optional<Digest> ParseImageId(std::string_view text);
 
 // SHA-256 of bytes that come in pieces. Not thread-safe; may be reused after Finish().
 class Sha256 {

@@ -21,6 +21,7 @@ enum class ErrorKind : int {
   kMountPoint = 8,     // the mount point: missing, not empty, in use, not ours
   kNoReply = 9,        // firnd did not start, died, or did not answer
   kCheck = 10,         // a check of an image failed
+  kUntrusted = 11,     // an image that is not signed, or not owned, as it must be
   kInterrupted = 130,  // Ctrl-C or SIGTERM
 };
 

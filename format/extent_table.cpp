@@ -53,11 +53,13 @@ uint64_t ExtentTable::IndexOf(ImageOffset offset) const {
   return low;
 }
 
-void CheckExtent(const Extent& extent, ByteSpan bytes) {
-  if (Xxh3Of(bytes) != extent.xxh3) {
-    throw DamagedError("extent of " + std::to_string(extent.length) + " bytes has a wrong XXH3-64",
-                       ToInt(extent.offset));
-  }
+void CheckExtent(const Extent& extent, ByteSpan bytes, ExtentCheck check) {
+  const bool is_proof = check == ExtentCheck::kProof;
+  const bool is_right = is_proof ? Sha256Of(bytes) == extent.sha256 : Xxh3Of(bytes) == extent.xxh3;
+  if (is_right) return;
+  throw DamagedError("extent of " + std::to_string(extent.length) + " bytes has a wrong " +
+                         (is_proof ? "SHA-256" : "XXH3-64"),
+                     ToInt(extent.offset));
 }
 
 size_t VerifiedSource::ReadAtLeast(ImageOffset offset, size_t least, MutableByteSpan buffer) const {
@@ -78,7 +80,7 @@ size_t VerifiedSource::ReadAtLeast(ImageOffset offset, size_t least, MutableByte
     const MutableByteSpan target =
         whole ? buffer.subspan(done, extent.length) : MutableByteSpan(scratch).first(extent.length);
     ReadFile(fd_, extent.offset, target);
-    CheckExtent(extent, target);
+    CheckExtent(extent, target, check_);
     const uint64_t skip = at - extent.offset;
     const size_t count = std::min<uint64_t>(extent.length - skip, buffer.size() - done);
     if (!whole) std::memcpy(buffer.data() + done, target.data() + skip, count);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "format/byte_source.h"
+#include "format/extent_check.h"
 #include "format/layout.h"
 #include "format/paged_section.h"
 #include "format/types.h"
@@ -31,12 +32,12 @@ class ExtentTable {
   const uint64_t count_;
 };
 
-// The SquashFS part of an image: whole extents are read and each one's XXH3-64 is checked before a
-// byte of it is given away. Thread-safe. `fd` and `extents` are borrowed.
+// The SquashFS part of an image: whole extents are read and each one is checked before a byte of it
+// is given away. Thread-safe. `fd` and `extents` are borrowed.
 class VerifiedSource final : public ByteSource {
  public:
-  VerifiedSource(int fd, const ExtentTable& extents, uint64_t length)
-      : fd_(fd), extents_(extents), length_(length) {}
+  VerifiedSource(int fd, const ExtentTable& extents, uint64_t length, ExtentCheck check)
+      : fd_(fd), extents_(extents), length_(length), check_(check) {}
   size_t ReadAtLeast(ImageOffset offset, size_t least, MutableByteSpan buffer) const override;
   void Drop(ImageOffset offset, uint64_t length) const override;
 
@@ -44,10 +45,11 @@ class VerifiedSource final : public ByteSource {
   const int fd_;
   const ExtentTable& extents_;
   const uint64_t length_;
+  const ExtentCheck check_;
 };
 
-// Throws kDamaged unless `bytes`, read from where `extent` says, have its XXH3-64.
-void CheckExtent(const Extent& extent, ByteSpan bytes);
+// Throws kDamaged unless `bytes`, read from where `extent` says, are what it must have.
+void CheckExtent(const Extent& extent, ByteSpan bytes, ExtentCheck check);
 
 }  // namespace firn
 

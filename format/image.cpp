@@ -34,6 +34,14 @@ auto Named(const std::string& path, Work&& work) {
   }
 }
 
+void RequireId(const std::optional<Appendix>& appendix, const Digest& expected) {
+  if (appendix && appendix->id() == expected) return;
+  throw Error(ErrorKind::kUntrusted,
+              "expected the image that was signed, " + FormatImageId(expected) + ", found " +
+                  (appendix ? FormatImageId(appendix->id()) : "no image"),
+              "The file was replaced, or its signature is another's. Fetch it again.");
+}
+
 Superblock ReadSuperblock(const ByteSource& source, uint64_t file_length) {
   std::array<std::byte, kSuperblockLength> bytes;
   source.Read(ImageOffset{0}, bytes);
@@ -93,8 +101,8 @@ struct Image::Parts {
     const uint32_t number = NextImageNumber();
     if (appendix) {
       verified.emplace(fd.get(), cache, number, *std::move(appendix));
-      source = std::make_unique<VerifiedSource>(fd.get(), verified->extents,
-                                                verified->appendix.core().squashfs_length);
+      source = std::make_unique<VerifiedSource>(
+          fd.get(), verified->extents, verified->appendix.core().squashfs_length, options.check);
     } else {
       source = std::make_unique<PlainSource>(fd.get(), file_length);
     }
@@ -138,6 +146,7 @@ std::unique_ptr<const Image> Image::Open(FileDescriptor fd, std::string path, Bl
     std::optional<Appendix> appendix = options.allow_foreign
                                            ? Appendix::Read(fd.get(), path)
                                            : std::optional(Appendix::ReadImage(fd.get(), path));
+    if (options.expected_id) RequireId(appendix, *options.expected_id);
     return std::make_unique<const Image>(
         std::make_unique<const Parts>(std::move(fd), path, cache, std::move(appendix), options));
   });

@@ -13,6 +13,7 @@
 
 #include "format/block_cache.h"
 #include "format/digest.h"
+#include "format/extent_check.h"
 #include "format/file.h"
 #include "format/inode.h"
 #include "format/manifest.h"
@@ -54,6 +55,10 @@ struct ImageOptions {
   // A data block that was read to its end is dropped from the kernel's page cache, where it would
   // lie beside what programs read. Not where others read the same file and decode it themselves.
   bool drop_stored = false;
+  // With kProof the image id proves each byte that is read.
+  ExtentCheck check = ExtentCheck::kChecksum;
+  // Refuse an image with another id, before anything but its core is looked at.
+  std::optional<Digest> expected_id{};
   // Where bytes read from the file are counted, if not in the image alone; outlives it.
   std::atomic<uint64_t>* bytes_read = nullptr;
 };

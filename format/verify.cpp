@@ -58,8 +58,10 @@ VerifyReport Verify(FileDescriptor fd, const std::string& path, const VerifyOpti
   log.Expect(report.bytes);
   VerifySections(fd.get(), *appendix, log);
   VerifyPadding(fd.get(), *appendix, log);
+  const bool core_is_good = report.ok();
+  VerifySignatures(fd.get(), *appendix, path, log);
   // With a section damaged, what it says of the rest proves nothing.
-  if (report.ok()) {
+  if (core_is_good) {
     const std::vector<Extent> damaged = VerifyExtents(fd.get(), *appendix, log);
     VerifyFiles(std::move(fd), *appendix, damaged, log);
   }

@@ -9,6 +9,7 @@
 
 #include "format/digest.h"
 #include "format/file.h"
+#include "format/signature.h"
 
 namespace firn {
 
@@ -25,6 +26,8 @@ struct VerifyReport {
   uint64_t sections = 0;     // looked at, as the following
   uint64_t extents = 0;
   uint64_t files = 0;
+  // Those in the image, where it has some that can be read; a wrong one is a finding too.
+  std::optional<SignatureArea> signatures;
   std::vector<VerifyFinding> findings;
 
   bool ok() const { return findings.empty(); }
@@ -37,7 +40,7 @@ struct VerifyOptions {
 };
 
 // Checks every byte of an image: mark, footer, core table and id, the digests of all sections, the
-// padding, XXH3-64 and SHA-256 of every extent, the SHA-256 of every file's content. Damage is
+// padding, signatures, XXH3-64 and SHA-256 of every extent, the SHA-256 of every file's content. Damage is
 // reported, not thrown; a foreign or newer image throws kUnsupported, a file that is no image
 // kDamaged.
 VerifyReport Verify(FileDescriptor fd, const std::string& path, const VerifyOptions& options);

@@ -6,6 +6,7 @@
 #include "format/file.h"
 #include "format/paged_section.h"
 #include "format/parallel.h"
+#include "format/signature.h"
 #include "format/verify_internal.h"
 
 namespace firn {
@@ -93,6 +94,27 @@ void VerifyPadding(int fd, const Appendix& appendix, VerifyLog& log) {
     end = footer.signatures_offset + footer.signatures_length;
   }
   CheckZeros(fd, end, footer.file_length - kFooterLength, log);
+}
+
+void VerifySignatures(int fd, const Appendix& appendix, const std::string& path, VerifyLog& log) {
+  const uint64_t offset = appendix.footer().signatures_offset;
+  try {
+    log.report().signatures = ReadSignatures(fd, appendix, path);
+  } catch (const Error& error) {
+    log.Add({}, error);
+    return;
+  }
+  const std::optional<SignatureArea>& area = log.report().signatures;
+  if (!area) return;
+  if (area->image_id != appendix.id()) {
+    log.Add({}, offset, "the signatures are over another image, " + FormatImageId(area->image_id));
+  }
+  for (size_t i = 0; i < area->signatures.size(); ++i) {
+    const ImageSignature& signature = area->signatures[i];
+    if (area->IsRight(signature)) continue;
+    log.Add({}, offset + SignatureArea::kHeadLength + i * SignatureArea::kSignatureLength,
+            "the signature of " + FormatKey(signature.key) + " is not by that key, or damaged");
+  }
 }
 
 std::vector<Extent> VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log) {

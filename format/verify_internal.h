@@ -40,6 +40,8 @@ class VerifyLog {
 void VerifySections(int fd, const Appendix& appendix, VerifyLog& log);
 // The bytes that no table names: are they zero?
 void VerifyPadding(int fd, const Appendix& appendix, VerifyLog& log);
+// Are the signatures over this image, and by the keys that they name?
+void VerifySignatures(int fd, const Appendix& appendix, const std::string& path, VerifyLog& log);
 // The tiling and every extent. Returns those that are damaged, in their order; they are not in the
 // log yet.
 std::vector<Extent> VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log);

@@ -10,10 +10,11 @@ namespace firn {
 
 AttachedImage::AttachedImage(SlotNumber slot, std::shared_ptr<const Image> image,
                              unsigned read_ahead_threads, std::atomic<uint64_t>* lookups,
-                             FileSystemId file_system)
+                             FileSystemId file_system, uid_t owner)
     : slot_(slot),
       image_(std::move(image)),
       file_system_(file_system),
+      owner_(owner),
       read_ahead_(*image_, read_ahead_threads),
       lookups_(lookups != nullptr ? lookups : &own_lookups_) {}
 

@@ -1,6 +1,8 @@
 #ifndef FIRN_MOUNTD_ATTACHED_IMAGE_H_
 #define FIRN_MOUNTD_ATTACHED_IMAGE_H_
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -23,7 +25,8 @@ class AttachedImage {
   // where it outlives this process, and this object (memory that others share, so it is one word
   // that no lock guards); otherwise the count lives and dies with this object.
   AttachedImage(SlotNumber slot, std::shared_ptr<const Image> image, unsigned read_ahead_threads,
-                std::atomic<uint64_t>* lookups = nullptr, FileSystemId file_system = {});
+                std::atomic<uint64_t>* lookups = nullptr, FileSystemId file_system = {},
+                uid_t owner = 0);
   AttachedImage(const AttachedImage&) = delete;
   AttachedImage& operator=(const AttachedImage&) = delete;
 
@@ -37,9 +40,11 @@ class AttachedImage {
   // contents and the section's index is in order. May be set at any time while it is served.
   void SetDigestsProved(bool proved) { digests_proved_.store(proved); }
   bool MayShare() const { return digests_proved_.load() && !image_->foreign(); }
-  // With that image: not where one would have to wait for a file system that holds only the other.
+  // May its files be read from that image: not where one would have to wait for a file system that
+  // holds only the other, nor from a file that somebody else could cut short. Root's may be.
   bool MayShareWith(const AttachedImage& other) const {
-    return MayShare() && other.MayShare() && file_system_ == other.file_system_;
+    return MayShare() && other.MayShare() && file_system_ == other.file_system_ &&
+           (other.owner_ == owner_ || other.owner_ == 0);
   }
   // Nothing is shared from now on, as section digests cannot be read; logged once.
   void StopSharing(const Error& error);
@@ -53,6 +58,7 @@ class AttachedImage {
   const SlotNumber slot_;
   const std::shared_ptr<const Image> image_;
   const FileSystemId file_system_;
+  const uid_t owner_;  // of the image file
   ReadAhead read_ahead_;
   std::atomic<bool> digests_proved_{false};
   std::atomic<uint64_t> own_lookups_{0};

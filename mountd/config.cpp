@@ -78,6 +78,18 @@ void ReadLog(ConfigReader& reader, const ConfigReader::Value& value, Config& con
   }
 }
 
+// The keys are read with the configuration, and last as long as that.
+void ReadTrustedKeys(ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
+  const size_t mistakes = reader.mistake_count();
+  reader.ReadAbsolutePath(value, config.trust.directory);
+  if (reader.mistake_count() != mistakes) return;
+  try {
+    config.trust.keys = TrustedKeys::Load(config.trust.directory);
+  } catch (const Error& error) {
+    reader.AddMistake(value, "trusted_keys: " + error.path() + ": " + error.message());
+  }
+}
+
 const ConfigKey kConfigKeys[] = {
     {"cache_size",
      [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
@@ -113,6 +125,19 @@ const ConfigKey kConfigKeys[] = {
      [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
        reader.ReadMapping<MetricsAddress>(value, kMetricsKeys, config.metrics);
      }},
+    {"verify",
+     [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
+       ExtentCheck check{};
+       const size_t mistakes = reader.mistake_count();
+       reader.ReadName(value, "checksum or proof", ParseExtentCheck, check);
+       if (reader.mistake_count() == mistakes) config.verify = check;
+     }},
+    {"policy",
+     [](ConfigReader& reader, const ConfigReader::Value& value, Config& config) {
+       reader.ReadName(value, "any, owner or signed", ParseImagePolicy, config.trust.policy);
+       reader.SetPolicyPlace(value);
+     }},
+    {"trusted_keys", ReadTrustedKeys},
     {"log", ReadLog},
 };
 
@@ -158,10 +183,19 @@ std::optional<std::string> ReadConfigFile(const std::string& path, bool may_be_m
 
 }  // namespace
 
+ExtentCheck Config::CheckOfExtents() const {
+  const bool is_signed = trust.policy == ImagePolicy::kSigned;
+  return verify.value_or(is_signed ? ExtentCheck::kProof : ExtentCheck::kChecksum);
+}
+
 Config ParseConfig(const std::string& yaml, const std::string& name) {
   Config config;
   ConfigReader reader(name);
   reader.ReadDocument<Config>(yaml, kConfigKeys, config);
+  const bool needs_keys = config.trust.policy == ImagePolicy::kSigned;
+  if (needs_keys && config.trust.directory.empty() && reader.mistake_count() == 0) {
+    reader.AddMistake(*reader.policy_place(), "policy: signed needs trusted_keys: DIR beside it");
+  }
   reader.ThrowMistakes();
   // What a site says of the file holds for every user; not every user may write to it.
   config.log.file_is_optional = geteuid() != 0;

@@ -2,12 +2,15 @@
 #define FIRN_MOUNTD_CONFIG_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
+#include "format/extent_check.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/log_settings.h"
 #include "mountd/metrics_address.h"
 #include "mountd/node_limits.h"
+#include "mountd/trust_policy.h"
 #include "mountd/view.h"
 
 namespace firn {
@@ -28,7 +31,12 @@ struct Config {
   unsigned idle_exit = 0;  // seconds after which the node's firnd ends without images; 0: never
   NodeLimits limits;       // of the node's firnd
   MetricsAddress metrics;  // of the node's firnd
+  // Absent: kProof under a policy that asks for signatures, else kChecksum.
+  std::optional<ExtentCheck> verify;
+  TrustSettings trust;
   LogSettings log;
+
+  ExtentCheck CheckOfExtents() const;
 };
 
 // The configuration in the file `path`; where that is empty in kConfigPath, which may be missing:

@@ -19,6 +19,10 @@ class ConfigReader : public YamlTableReader<ConfigReader> {
   void ReadSize(const Value& value, uint64_t least, uint64_t most, Number& target) {
     if (const auto number = SizeIn(value, least, most)) target = static_cast<Number>(*number);
   }
+  // Where the value of `policy` stands, for what only the whole shows to be wrong.
+  void SetPolicyPlace(const Value& value) { policy_place_ = value; }
+  const std::optional<Value>& policy_place() const { return policy_place_; }
+
   void ReadSelinuxContext(const Value& value, std::string& target);
 
   // Throws kUsage where there is a mistake.
@@ -26,6 +30,8 @@ class ConfigReader : public YamlTableReader<ConfigReader> {
 
  private:
   std::optional<uint64_t> SizeIn(const Value& value, uint64_t least, uint64_t most);
+
+  std::optional<Value> policy_place_;
 };
 
 }  // namespace firn

@@ -106,6 +106,19 @@ TEST(Config, ValuesOutOfRangeAreRefusedWhereTheyStand) {
   ExpectMistake("log: {destination: file, file: log/x}", "F:1:32: expected an absolute path");
 }
 
+TEST(Config, ProofIsWhatASignatureIsWorth) {
+  EXPECT_EQ(ParseConfig("", "F").CheckOfExtents(), ExtentCheck::kChecksum);
+  EXPECT_EQ(ParseConfig("policy: owner", "F").CheckOfExtents(), ExtentCheck::kChecksum);
+  EXPECT_EQ(ParseConfig("verify: proof", "F").CheckOfExtents(), ExtentCheck::kProof);
+  Config config;
+  config.trust.policy = ImagePolicy::kSigned;
+  EXPECT_EQ(config.CheckOfExtents(), ExtentCheck::kProof);
+  config.verify = ExtentCheck::kChecksum;
+  EXPECT_EQ(config.CheckOfExtents(), ExtentCheck::kChecksum);
+  ExpectMistake("policy: signed", "F:1:9: policy: signed needs trusted_keys: DIR beside it");
+  ExpectMistake("verify: much", "F:1:9: expected checksum or proof, found 'much'");
+}
+
 TEST(Config, AContextMayNotLeaveItsQuotes) {
   for (const char* wrong :
        {"usr_t", "a:b", "a::c", ":b:c", "a:b:", "a:b:c:", "a:b:c\",suid", "a:b:c d", "a:b:c\\"}) {

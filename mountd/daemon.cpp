@@ -40,6 +40,28 @@ void RequireRegularFile(const FileDescriptor& image, const std::string& path) {
       .WithPath(path);
 }
 
+// The id that a trusted key signed; empty where the policy asks for no signature. Throws
+// kUntrusted.
+std::string RequireTrustedImage(const DaemonOptions& options, const FileDescriptor& image) {
+  if (options.trust.policy == ImagePolicy::kAny) return {};
+  struct stat status {};
+  if (fstat(image.get(), &status) != 0) {
+    throw SystemError(ErrorKind::kInternal, errno, "cannot stat").WithPath(options.image);
+  }
+  const ShownSignatures signatures = FindSignatures(image.get(), options.image);
+  const std::optional<TrustedSigner> signer = FindSigner(options.trust, signatures);
+  try {
+    RequireTrust(
+        options.trust,
+        {.path = options.image, .owner = status.st_uid, .mode = status.st_mode, .user = geteuid()},
+        signatures, signer);
+  } catch (const Error& error) {
+    LogWarning("refused: {}", error.what());
+    throw;
+  }
+  return signer ? FormatImageId(signer->image_id) : std::string();
+}
+
 std::unique_ptr<Attachment> Attach(const DaemonOptions& options, const std::string& target,
                                    SupervisedWorker& worker) {
   const AttachOptions attach{
@@ -77,6 +99,7 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
   }
   const FileDescriptor image = TakeImage(options);
   RequireRegularFile(image, options.image);
+  const std::string signed_id = RequireTrustedImage(options, image);
   Prefetch prefetch;
   const unsigned threads = options.threads != 0 ? options.threads : DefaultThreadCount();
   SupervisedWorker worker({.threads = threads,
@@ -89,7 +112,9 @@ void Serve(const DaemonOptions& options, ReadinessReport& report) {
       worker.AttachNow({.file = FileDescriptor(fcntl(image.get(), F_DUPFD_CLOEXEC, 0)),
                         .path = options.image,
                         .foreign = options.foreign,
-                        .drop_stored = !is_job});
+                        .drop_stored = !is_job,
+                        .check = options.verify,
+                        .expected_id = signed_id});
   const std::unique_ptr<Attachment> attachment = Attach(options, target, worker);
   StartPrefetch(options, {image, facts.has_profile}, threads, attachment->TakePusherPlace(),
                 prefetch);

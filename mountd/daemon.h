@@ -28,6 +28,8 @@ struct DaemonOptions {
   int ready_fd = -1;           // where to tell readiness
   unsigned max_background = kDefaultMaxBackground;  // the kernel's read-ahead requests under way
   std::string selinux_context;                      // of mounts that firnd makes; may be empty
+  ExtentCheck verify = ExtentCheck::kChecksum;
+  TrustSettings trust;
   LogSettings log;
   bool foreground = false;
 };

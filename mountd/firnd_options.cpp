@@ -44,12 +44,19 @@ void AddSettings(CLI::App& app, FirndOptions& options) {
   app.add_option("--threads", options.threads, "Threads that serve (one a CPU, 2 to 16)")
       ->check(CLI::Range(1u, kMostThreads))
       ->option_text("N");
+  AddNamed(app, "--verify", ParseExtentCheck, options.verify, "checksum or proof",
+           "Check each extent by its checksum, or by the SHA-256 that the image id proves")
+      ->option_text("KIND");
   CLI::Option* prefetch = app.add_flag_callback(
       "--prefetch", [&options] { options.prefetch = true; }, "Do what the image's profile says");
   app.add_flag_callback(
          "--no-prefetch", [&options] { options.prefetch = false; },
          "Leave the image's profile alone")
       ->excludes(prefetch);
+}
+
+ExtentCheck CheckOf(const FirndOptions& options, const Config& config) {
+  return options.verify.value_or(config.CheckOfExtents());
 }
 
 void AddLogOptions(CLI::App& app, FirndOptions& options) {
@@ -180,6 +187,8 @@ DaemonOptions MakeDaemonOptions(const FirndOptions& options) {
   daemon.prefetch = options.prefetch.value_or(config.prefetch);
   daemon.max_background = config.max_background;
   daemon.selinux_context = config.selinux_context;
+  daemon.verify = CheckOf(options, config);
+  daemon.trust = config.trust;
   daemon.log = MakeLogSettings(options, config);
   return daemon;
 }
@@ -195,6 +204,8 @@ NodeServiceOptions MakeNodeOptions(const FirndOptions& options) {
                    .max_background = config.max_background,
                    .selinux_context = config.selinux_context,
                    .prefetch = options.prefetch.value_or(config.prefetch),
+                   .verify = CheckOf(options, config),
+                   .trust = config.trust,
                    .linger = std::chrono::seconds(options.linger.value_or(config.linger)),
                    .idle_exit = IdleExit(options, config),
                    .job = options.job,

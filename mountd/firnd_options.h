@@ -25,6 +25,7 @@ struct FirndOptions {
   std::optional<size_t> cache_bytes;
   std::optional<unsigned> threads;
   std::optional<bool> prefetch;
+  std::optional<ExtentCheck> verify;
   std::optional<LogLevel> log_level;
   std::optional<LogFormat> log_format;
   std::string log_file;

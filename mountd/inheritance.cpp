@@ -44,6 +44,10 @@ std::string EstateName(const std::string& kind, uint64_t number) {
   return kind + "-" + std::to_string(number);
 }
 
+std::string EstateName(const std::string& kind, const TrustDomain& domain) {
+  return kind + "-" + domain.PlainName();
+}
+
 Inheritance::Inheritance(FileDescriptor state) {
   descriptors_[kStateName] = std::move(state);
   ReadDocument();

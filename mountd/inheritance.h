@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "format/file.h"
+#include "mountd/trust_domain.h"
 
 namespace firn {
 
@@ -23,6 +24,7 @@ struct Estate {
 
 // A descriptor's name: of letters, digits and '-', as a service manager takes it.
 std::string EstateName(const std::string& kind, uint64_t number);
+std::string EstateName(const std::string& kind, const TrustDomain& domain);
 
 // What the keeper before this one left: in the service manager's store, or by exec of itself. To be
 // used by one thread.

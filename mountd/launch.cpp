@@ -24,6 +24,7 @@ std::vector<std::string> CommonArguments(const FileDescriptor& image, const std:
   if (options.cache_bytes != 0)
     argv.push_back("--cache-size=" + std::to_string(options.cache_bytes));
   if (options.threads != 0) argv.push_back("--threads=" + std::to_string(options.threads));
+  if (options.verify) argv.push_back("--verify=" + std::string(ToString(*options.verify)));
   if (options.prefetch) argv.emplace_back(*options.prefetch ? "--prefetch" : "--no-prefetch");
   if (options.record_fd >= 0) argv.push_back("--record-fd=" + std::to_string(options.record_fd));
   if (!options.log_file.empty()) argv.push_back("--log-file=" + options.log_file);

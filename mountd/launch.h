@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "format/extent_check.h"
 #include "format/file.h"
 #include "mountd/readiness.h"
 #include "mountd/view.h"
@@ -21,6 +22,7 @@ struct LaunchOptions {
   size_t cache_bytes = 0;  // of decoded blocks
   unsigned threads = 0;    // that serve
   std::string log_file;
+  std::optional<ExtentCheck> verify;
   std::optional<bool> prefetch;  // do what the image's profile says
 };
 

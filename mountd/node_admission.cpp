@@ -43,7 +43,7 @@ void NodeDaemon::CheckClientLimit(uid_t user) const {
                    "clients_per_user", "Try again in a moment.");
 }
 
-const Share* NodeDaemon::FindShare(ShareNumber number, uid_t* domain) const {
+const Share* NodeDaemon::FindShare(ShareNumber number, TrustDomain* domain) const {
   for (const auto& [owner, pool] : pools_) {
     const auto found = pool->shares().find(number);
     if (found == pool->shares().end()) continue;
@@ -55,15 +55,15 @@ const Share* NodeDaemon::FindShare(ShareNumber number, uid_t* domain) const {
 
 // What the user leases and what it waits for, as if each file of the latter were an image of its
 // own, is counted against the limits. The one that is asked for is not counted twice.
-void NodeDaemon::CheckImageLimits(uid_t user, const struct stat& shown) {
+void NodeDaemon::CheckImageLimits(uid_t user, const struct stat& shown, const TrustDomain& domain) {
   if (user == 0) return;
   std::set<ShareNumber> held;
   for (const Lease& lease : leases_.leases()) {
     if (lease.holder == user) held.insert(lease.share);
   }
-  std::set<uid_t> owners;
+  std::set<TrustDomain> owners;
   for (const ShareNumber number : held) {
-    uid_t owner = 0;
+    TrustDomain owner;
     const Share* const share = FindShare(number, &owner);
     if (share == nullptr) continue;
     if (share->IsOf(shown)) return;
@@ -73,7 +73,7 @@ void NodeDaemon::CheckImageLimits(uid_t user, const struct stat& shown) {
   for (const ClientPointer& client : clients_) {
     if (client->peer.uid != user || !client->awaited) continue;
     awaited.emplace(client->awaited->st_dev, client->awaited->st_ino);
-    owners.insert(client->awaited->st_uid);
+    owners.insert(client->awaited_domain);
   }
   if (awaited.contains({shown.st_dev, shown.st_ino})) return;
   const NodeLimits& limits = options_.limits;
@@ -82,7 +82,7 @@ void NodeDaemon::CheckImageLimits(uid_t user, const struct stat& shown) {
     throw LimitError(UserHas(user, images) + "images attached, as many as a user may",
                      "images_per_user", "Detach some, or use --no-daemon.");
   }
-  if (!owners.contains(shown.st_uid) && owners.size() >= limits.owners_per_user) {
+  if (!owners.contains(domain) && owners.size() >= limits.owners_per_user) {
     throw LimitError(
         UserHas(user, owners.size()) + "owners' images attached, as many as a user may",
         "owners_per_user", "Detach those of one owner, or use --no-daemon.");
@@ -101,7 +101,7 @@ void NodeDaemon::DetachLingering(uid_t user, size_t most) {
   std::ranges::sort(lingering);
   for (size_t index = 0; index + most < lingering.size(); ++index) {
     const ShareNumber number = lingering[index].second;
-    uid_t owner = 0;
+    TrustDomain owner;
     if (FindShare(number, &owner) == nullptr) continue;
     unused_since_.erase(number);
     pools_.at(owner)->Detach(number);

@@ -9,6 +9,7 @@
 
 #include "mountd/fuse_mount.h"
 #include "mountd/known_status.h"
+#include "mountd/log.h"
 #include "mountd/node_daemon.h"
 #include "mountd/subprocess.h"
 #include "mountd/view.h"
@@ -47,9 +48,18 @@ ShownImage TakeShownImage(FileDescriptor file, const json& request) {
 
 // The file's owner. In a user namespace every owner but one looks the same; there the client says
 // who it is, which is the user whose firnd this is.
-uid_t DomainOf(const ShownImage& image, const json& request) {
+uid_t OwnerOf(const ShownImage& image, const json& request) {
   const uid_t owner = image.status.st_uid;
   return InUserNamespace() ? request.value("owner", owner) : owner;
+}
+
+// Where every byte is proved by what was signed, those who own the files need not be trusted.
+TrustDomain DomainOf(const ShownImage& image, const json& request, const NodeOptions& options,
+                     const std::optional<TrustedSigner>& signer) {
+  if (signer && options.verify == ExtentCheck::kProof) {
+    return TrustDomain::OfKey(FormatKey(signer->key));
+  }
+  return TrustDomain::OfOwner(OwnerOf(image, request));
 }
 
 LeaseKind LeaseKindFrom(const std::string& text) {
@@ -78,7 +88,7 @@ std::vector<json> BelowFrom(const WorkerChannel::Message& message) {
 struct NodeDaemon::Attaching {
   struct Image {
     ShownImage shown;
-    uid_t domain = 0;
+    TrustDomain domain{};
   };
   ClientPointer client;
   std::vector<Image> images;  // the lowest first
@@ -87,6 +97,28 @@ struct NodeDaemon::Attaching {
   std::string lease_name{};
   bool with_view = true;
 };
+
+std::optional<TrustedSigner> NodeDaemon::RequireTrusted(const Client& client,
+                                                        const ShownImage& image,
+                                                        const json& request) {
+  const ShownSignatures signatures = SignaturesFrom(request);
+  const std::optional<TrustedSigner> signer = FindSigner(options_.trust, signatures);
+  try {
+    RequireTrust(options_.trust,
+                 {.path = image.path,
+                  .owner = OwnerOf(image, request),
+                  .mode = image.status.st_mode,
+                  .user = client.peer.uid},
+                 signatures, signer);
+  } catch (const Error& error) {
+    if (const auto left_out = refusals_.Admit(Clock::now())) {
+      LogWarning("refused to uid {}: {} ({} such lines were left out)", client.peer.uid,
+                 error.what(), *left_out);
+    }
+    throw;
+  }
+  return signer;
+}
 
 void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
   const auto attaching = std::make_shared<Attaching>();
@@ -101,8 +133,12 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
     image.foreign = message.body.value("foreign", false);
     image.prefetch = message.body.value("prefetch", true) && options_.prefetch;
     if (place) CheckMayShow(*client, image);
-    const uid_t domain = DomainOf(image, request);
-    attaching->images.push_back({std::move(image), domain});
+    const std::optional<TrustedSigner> signer = RequireTrusted(*client, image, request);
+    TrustDomain domain = DomainOf(image, request, options_, signer);
+    if (signer && (domain.is_of_key() || options_.trust.policy == ImagePolicy::kSigned)) {
+      image.signed_id = FormatImageId(signer->image_id);
+    }
+    attaching->images.push_back({std::move(image), std::move(domain)});
   };
   const std::vector<json> below = BelowFrom(message);
   const size_t first_below = message.fds.size() - below.size();
@@ -124,10 +160,11 @@ void NodeDaemon::AttachNext(const std::shared_ptr<Attaching>& attaching) {
   const ClientPointer& client = attaching->client;
   const size_t index = attaching->attached.size();
   Attaching::Image& image = attaching->images[index];
-  CheckImageLimits(client->peer.uid, image.shown.status);
+  CheckImageLimits(client->peer.uid, image.shown.status, image.domain);
   Pool& pool = PoolOf(image.domain);
   client->is_waiting = true;
   client->awaited = image.shown.status;
+  client->awaited_domain = image.domain;
   pool.Attach(std::move(image.shown), ShareNumber{++last_share_},
               [this, attaching](const Share* share, std::exception_ptr error) {
                 if (error) {

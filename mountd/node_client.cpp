@@ -16,6 +16,7 @@
 #include "mountd/node_socket.h"
 #include "mountd/subprocess.h"
 #include "mountd/text_file.h"
+#include "mountd/trust_policy.h"
 
 namespace firn {
 namespace {
@@ -132,10 +133,13 @@ AttachedView NodeClient::Attach(const AttachRequest& request) {
                 {"view", request.with_view},
                 {"place", place},
                 {"lease", ToString(request.lease)},
-                {"name", request.name},
-                {"below", json::array()}};
+                 {"name", request.name},
+                 {"below", json::array()}};
+  AddToMessage(FindSignatures(request.image, request.path), asked);
   for (const AttachRequest::Below& below : request.below) {
-    asked["below"].push_back({{"path", below.path}, {"owner", OwnerOf(below.image)}});
+    json described = {{"path", below.path}, {"owner", OwnerOf(below.image)}};
+    AddToMessage(FindSignatures(below.image, below.path), described);
+    asked["below"].push_back(std::move(described));
     fds.push_back(below.image);
   }
   // One that may have been mounted already is not asked for again.

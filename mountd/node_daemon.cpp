@@ -249,8 +249,9 @@ std::optional<json> NodeDaemon::Do(const ClientPointer& client, WorkerChannel::M
       "Check that firn and firnd are of the same version ('firnd --version').");
 }
 
-PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
+PoolSettings NodeDaemon::SettingsOf(const TrustDomain& domain) {
   return {.domain = domain,
+          .check = options_.verify,
           .directory = socket_.directory(),
           .threads = options_.threads,
           .cache_bytes = options_.cache_bytes,
@@ -260,7 +261,7 @@ PoolSettings NodeDaemon::SettingsOf(uid_t domain) {
           .proofs = &proofs_};
 }
 
-Pool& NodeDaemon::PoolOf(uid_t domain) {
+Pool& NodeDaemon::PoolOf(const TrustDomain& domain) {
   std::unique_ptr<Pool>& pool = pools_[domain];
   if (pool == nullptr) {
     try {
@@ -332,7 +333,7 @@ void NodeDaemon::DetachUnused(Clock::time_point now) {
 void NodeDaemon::EndIdlePools(Clock::time_point now) {
   std::erase_if(left_, [](pid_t pid) { return waitpid(pid, nullptr, WNOHANG) != 0; });
   std::erase_if(last_holders_, [this](const auto& entry) {
-    uid_t domain = 0;
+    TrustDomain domain;
     return FindShare(entry.first, &domain) == nullptr;
   });
   std::erase_if(pools_, [&](const auto& entry) {
@@ -342,7 +343,7 @@ void NodeDaemon::EndIdlePools(Clock::time_point now) {
       return false;
     }
     if (now - empty_since_.try_emplace(domain, now).first->second < kPoolRest) return false;
-    LogInfo("the pool of uid {} ends, as it has no images", domain);
+    LogInfo("the pool of images {} ends, as it has none", domain.Described());
     retired_ += CountsOf(*pool).Retired();
     if (pool->worker().pid() > 0) left_.push_back(pool->worker().pid());
     empty_since_.erase(domain);

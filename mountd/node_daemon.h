@@ -24,6 +24,7 @@
 #include "mountd/service_loop.h"
 #include "mountd/service_manager.h"
 #include "mountd/stacks.h"
+#include "mountd/trust_policy.h"
 #include "mountd/worker_channel.h"
 
 namespace firn {
@@ -32,8 +33,10 @@ struct NodeOptions {
   unsigned threads = 2;  // of each pool's worker, as the following
   size_t cache_bytes = 0;
   unsigned max_background = kDefaultMaxBackground;
-  std::string selinux_context;        // of mounts; may be empty
-  bool prefetch = true;               // do what images' profiles say
+  std::string selinux_context;  // of mounts; may be empty
+  bool prefetch = true;         // do what images' profiles say
+  ExtentCheck verify = ExtentCheck::kChecksum;
+  TrustSettings trust{};              // which images are taken
   std::chrono::seconds linger{60};    // an image stays attached so long after its last lease
   std::chrono::seconds idle_exit{0};  // end after so long without image and client; 0: never
   std::string job;                    // serve this job alone (OwnJobKey()); empty: the node
@@ -42,7 +45,7 @@ struct NodeOptions {
   std::string directory = "/";  // where relative paths on the command line start
 };
 
-// The keeper of a node: clients, leases, and a pool for each owner of images. The root's serves
+// The keeper of a node: clients, leases, and a pool for each trust domain. The root's serves
 // every user, another's that user alone. Another one can go on where it was: after a restart by a
 // service manager that keeps its descriptors, and by exec of itself. To be used by one thread.
 class NodeDaemon {
@@ -76,6 +79,7 @@ class NodeDaemon {
     Clock::time_point deadline;
     bool is_waiting = false;               // for its answer
     std::optional<struct stat> awaited{};  // the file of the image that it waits for
+    TrustDomain awaited_domain{};          // with it
     std::vector<Lease> unplaced{};         // of a view that it was given
     FileDescriptor target{};               // where that is to be mounted for it
     bool gone = false;
@@ -148,13 +152,16 @@ class NodeDaemon {
   bool IsSettled() const;
   void ExecOrStay();
 
-  PoolSettings SettingsOf(uid_t domain);
-  Pool& PoolOf(uid_t domain);
+  PoolSettings SettingsOf(const TrustDomain& domain);
+  Pool& PoolOf(const TrustDomain& domain);
+  // What a trusted key has signed of it. Throws kUntrusted where it may not be used.
+  std::optional<TrustedSigner> RequireTrusted(const Client& client, const ShownImage& image,
+                                              const nlohmann::json& request);
   // These throw kSystem, with the name of the limit.
   void CheckClientLimit(uid_t user) const;
-  void CheckImageLimits(uid_t user, const struct stat& shown);
+  void CheckImageLimits(uid_t user, const struct stat& shown, const TrustDomain& domain);
   void DetachLingering(uid_t user, size_t most);
-  const Share* FindShare(ShareNumber number, uid_t* domain) const;
+  const Share* FindShare(ShareNumber number, TrustDomain* domain) const;
   void EndIdlePools(Clock::time_point now);
   bool IsUsed(ShareNumber share) const;
   void EndLeases(Clock::time_point now, const std::vector<pollfd>& set);
@@ -175,20 +182,21 @@ class NodeDaemon {
   Placers placers_;
   FileDescriptor mount_table_;  // polled for changes
   ProofStore proofs_;           // outlives the pools
-  std::map<uid_t, std::unique_ptr<Pool>> pools_;
+  std::map<TrustDomain, std::unique_ptr<Pool>> pools_;
   Stacks stacks_{pools_};
   uint64_t last_share_ = 0;
   std::map<ShareNumber, Clock::time_point> unused_since_;
-  std::map<ShareNumber, uid_t> last_holders_;       // of shares that are there
-  std::map<uid_t, Clock::time_point> empty_since_;  // pools without any share
-  std::vector<pid_t> left_;                         // workers of pools that are gone
-  Clock::time_point accept_at_{};                   // not before: descriptors had run out
-  PoolCounts retired_;                              // of pools that are gone
+  std::map<ShareNumber, uid_t> last_holders_;             // of shares that are there
+  std::map<TrustDomain, Clock::time_point> empty_since_;  // pools without any share
+  std::vector<pid_t> left_;                               // workers of pools that are gone
+  Clock::time_point accept_at_{};                         // not before: descriptors had run out
+  PoolCounts retired_;                                    // of pools that are gone
   const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   const Clock::time_point started_steady_ = Clock::now();
   Clock::time_point busy_at_ = Clock::now();
   std::unique_ptr<MetricsServer> metrics_;  // may be absent
   Watchdog watchdog_;
+  RateLimiter refusals_{20, std::chrono::seconds(10)};  // that are logged
 };
 
 }  // namespace firn

@@ -113,7 +113,7 @@ void NodeDaemon::Restore(Inheritance& inheritance) {
 // Nothing of a pool is touched before all of it is there: else its worker serves on alone.
 void NodeDaemon::RestorePool(const json& state, Inheritance& inheritance) {
   try {
-    const uid_t domain = state.at("domain");
+    const TrustDomain domain = TrustDomainFrom(state.at("domain"));
     pools_[domain] = std::make_unique<Pool>(SettingsOf(domain), state, inheritance);
   } catch (const std::exception& error) {
     LogError("cannot take over a pool of images, whose worker serves on alone: {}", error.what());

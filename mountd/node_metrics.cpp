@@ -68,7 +68,7 @@ Domains CountDomains(const NodeCounts& node, MetricsDetail detail) {
   if (detail == MetricsDetail::kSums) domains[kEveryDomain] = node.retired;
   for (const auto& [domain, pool] : node.pools) {
     const bool is_named = detail == MetricsDetail::kAll;
-    domains[is_named ? std::to_string(domain) : kEveryDomain] += CountsOf(*pool);
+    domains[is_named ? domain.Name() : kEveryDomain] += CountsOf(*pool);
   }
   return domains;
 }
@@ -171,7 +171,7 @@ std::map<ImageKey, ImageCounts> CountImages(const NodeCounts& node) {
   for (const auto& [domain, pool] : node.pools) {
     for (const auto& [number, share] : pool->shares()) {
       if (share.stage == Share::Stage::kOpening && share.facts.id.empty()) continue;
-      ImageCounts& image = images[{std::to_string(domain), share.facts.id}];
+      ImageCounts& image = images[{domain.Name(), share.facts.id}];
       const PrefetchStatus prefetch = pool->PrefetchOf(share);
       image.name = LabelText(share.facts.name);
       image.leases += leases[number];

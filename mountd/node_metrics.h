@@ -31,7 +31,7 @@ struct NodeCounts {
   const ClientCounts& clients;
   size_t connected = 0;
   const std::list<Lease>& leases;
-  const std::map<uid_t, std::unique_ptr<Pool>>& pools;
+  const std::map<TrustDomain, std::unique_ptr<Pool>>& pools;
   const PoolCounts& retired;  // of pools that are gone
 };
 

@@ -10,9 +10,10 @@
 //
 //   {"op": "attach", "path": S, "foreign": B, "prefetch": B, "view": B,
 //    "lease": "process" | "mount" | "name", "name": S}
-//       with the image, open for reading; also "owner", its uid, for a firnd in a user namespace
-//       that cannot tell users apart. Answered with "slot", "id", "name" and "prefix" of the
-//       image, and where "view" is true with a detached mount of it and, where "user_namespace"
+//       with the image, open for reading; also "signatures", areas in hexadecimal digits, and
+//       "signature_damage", why there may be more; and "owner", its uid, for a firnd in a user
+//       namespace that cannot tell users apart. Answered with "slot", "id", "name" and "prefix" of
+//       the image, and where "view" is true with a detached mount of it and, where "user_namespace"
 //       is true, with the user namespace in which it can be placed. A lease of kind "mount" lasts
 //       as long as the connection until it is "placed"; "name" is its mount point.
 //       With "place" true, to root's firnd, it is mounted for the client: on the directory whose

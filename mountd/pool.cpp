@@ -34,6 +34,11 @@ bool IsOwnersAlone(const Share& share) {
   return (share.image.status.st_mode & (S_IWGRP | S_IWOTH)) == 0 && !share.facts.on_fuse;
 }
 
+// May users of `share` depend on the file of `other`? Its owner can make it shorter.
+bool IsSafeFor(const Share& share, const Share& other) {
+  return other.image.status.st_uid == share.image.status.st_uid || other.image.status.st_uid == 0;
+}
+
 }  // namespace
 
 bool Share::IsOf(const struct stat& file) const {
@@ -66,7 +71,7 @@ Pool::Pool(PoolSettings settings)
       views_(settings_.directory) {
   worker_.Start();
   FileDescriptor fuse = OpenFuseDevice();
-  views_.MountPool(fuse, {.source = "firn-pool-" + std::to_string(settings_.domain),
+  views_.MountPool(fuse, {.source = "firn-pool-" + settings_.domain.PlainName(),
                           .selinux_context = settings_.selinux_context});
   worker_.Serve(std::move(fuse), RootLayout::kSlots);
   views_.RaisePoolReadAhead();
@@ -85,11 +90,12 @@ Share* Pool::FindShown(const struct stat& file, bool foreign) {
   return nullptr;
 }
 
-// Another share that is ready and has the same image id.
+// Another share that is ready and has the same image id, in a file that its user has to rely on
+// anyway: one of the same owner, or root's.
 Share* Pool::FindEqual(const Share& share) {
   for (auto& [number, other] : shares_) {
     if (other.stage == Share::Stage::kReady && !share.facts.id.empty() &&
-        other.facts.id == share.facts.id) {
+        other.facts.id == share.facts.id && IsSafeFor(share, other)) {
       return &other;
     }
   }
@@ -113,14 +119,23 @@ void Pool::Attach(ShownImage image, ShareNumber number, Share::Waiter waiter) {
   share.image = std::move(image);
   share.waiting.push_back(std::move(waiter));
   worker_.Attach(
-      {.slot = slot,
-       .file = FileDescriptor(fcntl(share.image.file.get(), F_DUPFD_CLOEXEC, 0)),
-       .file_system = FileSystemId{share.image.status.st_dev},
-       .path = share.image.path,
-       .foreign = share.image.foreign,
-       .drop_stored = true},
-      [this, number](const ImageFacts& facts) { TakeOpened(number, facts); },
+      WorkerImageOf(share), [this, number](const ImageFacts& facts) { TakeOpened(number, facts); },
       [this, number](const Error& error) { Fail(number, std::make_exception_ptr(error)); });
+}
+
+// What one owner shows for the image that a key signed proves each byte by its id, or somebody else
+// who shows the same image might get other bytes.
+WorkerImage Pool::WorkerImageOf(const Share& share) const {
+  return {.slot = share.slot,
+          .file = FileDescriptor(fcntl(share.image.file.get(), F_DUPFD_CLOEXEC, 0)),
+          .file_system = FileSystemId{share.image.status.st_dev},
+          .path = share.image.path,
+          .foreign = share.image.foreign,
+          .drop_stored = true,
+          .proved = share.proved,
+          .check = settings_.domain.is_of_key() ? ExtentCheck::kProof : settings_.check,
+          .expected_id = share.image.signed_id,
+          .owner = share.image.status.st_uid};
 }
 
 void Pool::TakeOpened(ShareNumber number, const ImageFacts& facts) {
@@ -157,7 +172,7 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
   Share& share = found->second;
   share.stage = Share::Stage::kReady;
   LogOfUser("attached " + share.image.path + " as slot " + std::to_string(ToInt(share.slot)) +
-            " of the images of uid " + std::to_string(settings_.domain));
+            " of the images " + settings_.domain.Described());
   const bool is_first = !prefetched_.contains(number);
   if (is_first && share.image.prefetch && share.facts.has_profile) {
     share.pusher_root = std::move(pusher_root);
@@ -172,7 +187,10 @@ void Pool::TakeView(ShareNumber number, FileDescriptor pusher_root, std::excepti
 
 void Pool::AskForProof(Share& share) {
   share.is_proof_asked = true;
-  if (settings_.proofs != nullptr && settings_.proofs->Has(share.facts.id, share.image.status)) {
+  const bool was_proved =
+      settings_.proofs != nullptr && settings_.proofs->Has(share.facts.id, share.image.status);
+  // Who signed the image is trusted to have written true digests into it.
+  if (was_proved || settings_.domain.is_of_key()) {
     share.proved = true;
     worker_.Believe(share.slot);
     return;

@@ -22,12 +22,14 @@
 #include "mountd/proof_store.h"
 #include "mountd/rate_limiter.h"
 #include "mountd/supervised_worker.h"
+#include "mountd/trust_domain.h"
 #include "mountd/view_maker.h"
 
 namespace firn {
 
 struct PoolSettings {
-  uid_t domain = 0;       // the owner of its images
+  TrustDomain domain;  // of its images
+  ExtentCheck check = ExtentCheck::kChecksum;
   std::string directory;  // where its mount namespace hides its mounts
   unsigned threads = 2;
   size_t cache_bytes = 0;
@@ -44,6 +46,7 @@ struct ShownImage {
   std::string path;  // as the client says, for messages
   bool foreign = false;
   bool prefetch = true;
+  std::string signed_id{};  // the id that a trusted key signed; empty: any will do
 };
 
 // An image that is attached to a pool.
@@ -143,6 +146,7 @@ class Pool {
   nlohmann::json StatusOf(const Share& share) const;
 
  private:
+  WorkerImage WorkerImageOf(const Share& share) const;
   Share* FindShown(const struct stat& file, bool foreign);
   Share* FindEqual(const Share& share);
   void TakeOpened(ShareNumber number, const ImageFacts& facts);

@@ -80,6 +80,7 @@ json SaveShare(const Share& share) {
           {"file", SavedFile(share.image.status)},
           {"take_foreign", share.image.foreign},
           {"prefetch", share.image.prefetch},
+          {"signed_id", share.image.signed_id},
           {"facts", SavedFacts(share.facts)},
           {"copies", std::move(copies)},
           {"proved", share.proved},
@@ -124,7 +125,7 @@ void EndPusher(const ProcessIdentity& pusher) {
 }  // namespace
 
 json Pool::Save(std::map<std::string, int>& descriptors) {
-  const uid_t domain = settings_.domain;
+  const TrustDomain& domain = settings_.domain;
   descriptors[EstateName("fuse", domain)] = worker_.fuse_fd();
   descriptors[EstateName("memory", domain)] = worker_.memory_fd();
   descriptors[EstateName("mounts", domain)] = views_.namespace_fd();
@@ -197,19 +198,14 @@ void Pool::RestoreShare(const json& state, Inheritance& inheritance) {
                  .status = FileFrom(state.at("file")),
                  .path = state.at("path"),
                  .foreign = state.at("take_foreign"),
-                 .prefetch = state.at("prefetch")};
+                 .prefetch = state.at("prefetch"),
+                 .signed_id = state.value("signed_id", std::string())};
   share.facts = FactsFromSaved(state.at("facts"));
   for (const json& copy : state.at("copies")) share.copies.push_back(FileFrom(copy));
   share.proved = state.at("proved");
   share.is_proof_asked = state.at("is_proof_asked");
   share.since = Clock::time_point(Clock::duration(state.at("since").get<Clock::rep>()));
-  worker_.Restore({.slot = share.slot,
-                   .file = FileDescriptor(fcntl(share.image.file.get(), F_DUPFD_CLOEXEC, 0)),
-                   .file_system = FileSystemId{share.image.status.st_dev},
-                   .path = share.image.path,
-                   .foreign = share.image.foreign,
-                   .drop_stored = true,
-                   .proved = share.proved});
+  worker_.Restore(WorkerImageOf(share));
   shares_[number] = std::move(share);
 }
 

@@ -47,6 +47,26 @@ class SlotTableTest : public testing::Test {
   Tree tree_{RootLayout::kSlots};
 };
 
+// Somebody else could cut the file short that a user's job reads then.
+TEST_F(SlotTableTest, FilesAreSharedWithRootAndWithinOneOwner) {
+  const Files files = {{"file", "content"}};
+  const auto attach = [&](uint32_t slot, uid_t owner) -> AttachedImage& {
+    attached_.push_back(std::make_shared<AttachedImage>(SlotNumber{slot}, images_.Make(files), 1,
+                                                        nullptr, FileSystemId{}, owner));
+    attached_.back()->SetDigestsProved(true);
+    tree_.Attach(attached_.back());
+    return *attached_.back();
+  };
+  AttachedImage& users = attach(1, 1000);
+  AttachedImage& roots = attach(2, 0);
+  AttachedImage& others = attach(3, 1001);
+  AttachedImage& users_second = attach(4, 1000);
+  EXPECT_EQ(NodeOf(users, "file"), Own(users, "file"));
+  EXPECT_EQ(NodeOf(roots, "file"), Own(roots, "file"));
+  EXPECT_EQ(NodeOf(others, "file"), Own(roots, "file"));
+  EXPECT_EQ(NodeOf(users_second, "file"), Own(users, "file"));
+}
+
 TEST_F(SlotTableTest, NodesAreSlotsAndInodeNumbers) {
   AttachedImage& image = Attach(7, {{"directory/file", "content"}, {"file", "other"}});
   const auto slots = tree_.Now();

@@ -15,7 +15,7 @@ std::vector<StackLayer> LayersFrom(const json& saved) {
   std::vector<StackLayer> layers;
   for (const json& layer : saved) {
     layers.push_back(
-        {.domain = layer.at(0).get<uid_t>(), .number = ShareNumber{layer.at(1).get<uint64_t>()}});
+        {.domain = TrustDomainFrom(layer.at(0)), .number = ShareNumber{layer.at(1).get<uint64_t>()}});
   }
   return layers;
 }

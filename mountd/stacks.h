@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "mountd/pool.h"
+#include "mountd/trust_domain.h"
 
 namespace firn {
 
 // A share, and the domain of the pool that it is in.
 struct StackLayer {
-  uid_t domain = 0;
+  TrustDomain domain{};
   ShareNumber number{};
   auto operator<=>(const StackLayer&) const = default;
 };
@@ -25,7 +26,7 @@ struct StackLayer {
 // it, every share in it has a view more. To be used by one thread.
 class Stacks {
  public:
-  using Pools = std::map<uid_t, std::unique_ptr<Pool>>;
+  using Pools = std::map<TrustDomain, std::unique_ptr<Pool>>;
 
   // `pools` outlives it, and calls back.
   explicit Stacks(Pools& pools) : pools_(pools) {}

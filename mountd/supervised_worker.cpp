@@ -121,7 +121,10 @@ void SupervisedWorker::SendAttach(Process& process, const WorkerImage& image) {
                         {"path", image.path},
                         {"foreign", image.foreign},
                         {"drop_stored", image.drop_stored},
-                        {"proved", image.proved}},
+                        {"proved", image.proved},
+                        {"verify", ToString(image.check)},
+                        {"expected_id", image.expected_id},
+                        {"owner", image.owner}},
                        std::array{image.file.get()});
   process.opening.insert(image.slot);
 }

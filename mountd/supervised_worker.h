@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "format/extent_check.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/prefetch_state.h"
 #include "mountd/process_identity.h"
@@ -41,6 +42,9 @@ struct WorkerImage {
   bool foreign = false;  // take SquashFS files without an appendix too
   bool drop_stored = false;
   bool proved = false;  // its digests are known to be true
+  ExtentCheck check = ExtentCheck::kChecksum;
+  std::string expected_id{};  // refuse another one; empty: any
+  uid_t owner = 0;            // of the file
 };
 
 // What a worker tells of the image that it opened.

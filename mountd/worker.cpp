@@ -64,6 +64,21 @@ void WriteProfile(int fd, const std::string& text) {
   }
 }
 
+// What a keeper of an earlier version does not say is as it was then.
+ExtentCheck CheckFrom(const json& body) {
+  const auto check = ParseExtentCheck(body.value("verify", std::string("checksum")));
+  if (check) return *check;
+  throw Error(ErrorKind::kInternal, "expected verify to be checksum or proof");
+}
+
+std::optional<Digest> ExpectedIdFrom(const json& body) {
+  const std::string text = body.value("expected_id", std::string());
+  if (text.empty()) return std::nullopt;
+  const std::optional<Digest> id = ParseImageId(text);
+  if (id) return id;
+  throw Error(ErrorKind::kInternal, "expected an image id, found '" + text + "'");
+}
+
 class Worker {
  public:
   explicit Worker(WorkerChannel& channel)
@@ -96,6 +111,7 @@ class Worker {
   // An image that is being opened, and what is to be done when it is.
   struct Opening {
     FileSystemId file_system{};
+    uid_t owner = 0;
     bool proved = false;
     bool detach = false;
     bool prove = false;
@@ -159,10 +175,14 @@ class Worker {
     const json& body = message.body;
     const SlotNumber slot{body.at("slot").get<uint32_t>()};
     const FileSystemId file_system{body.at("file_system").get<uint64_t>()};
-    opening_[slot] = {.file_system = file_system, .proved = body.at("proved")};
+    opening_[slot] = {.file_system = file_system,
+                      .owner = body.value("owner", uid_t{0}),
+                      .proved = body.at("proved")};
     if (session_) session_->gate().Add(slot, file_system, /*is_open=*/false);
     const ImageOptions options{.allow_foreign = body.at("foreign"),
                                .drop_stored = body.at("drop_stored"),
+                               .check = CheckFrom(body),
+                               .expected_id = ExpectedIdFrom(body),
                                .bytes_read = &memory_->state().bytes_read};
     auto file = std::make_shared<FileDescriptor>(std::move(DescriptorOf(message, 0)));
     tasks_.Post(file_system, [this, slot, file, options, path = body.at("path")] {
@@ -212,7 +232,8 @@ class Worker {
       if (opened.image && !opened.answer.contains("error")) {
         auto image = std::make_shared<AttachedImage>(
             opened.slot, std::move(opened.image), serve_.threads,
-            &memory_->state().lookups[ToInt(opened.slot) % kMostSlots], opening.file_system);
+            &memory_->state().lookups[ToInt(opened.slot) % kMostSlots], opening.file_system,
+            opening.owner);
         image->SetDigestsProved(opening.proved);
         if (tree_) tree_->Attach(image);
         images_[opened.slot] = std::move(image);

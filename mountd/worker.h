@@ -15,7 +15,7 @@ namespace firn {
 //   {"op": "serve", "above_images": B, "careful": B}
 //       with /dev/fuse; waits a moment for images that are being opened
 //   {"op": "attach", "slot": N, "file_system": N, "path": S, "foreign": B, "drop_stored": B,
-//    "proved": B}
+//    "proved": B, "verify": "checksum" | "proof", "expected_id": S, "owner": N}
 //       with the image; before "serve" or after; {"opened": N, …} or {"opened": N, "error": …}
 //       follows, when the file system that it lies on answers
 //   {"op": "detach", "slot": N}

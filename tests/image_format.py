@@ -8,6 +8,7 @@ import struct
 import sys
 
 from harness.layout import FOOTER_LENGTH, Layout, page_tree_root, xxh3
+from harness.signatures import signatures
 
 FIRST_DATA = 160
 METADATA_EXTENT = 16 * 1024
@@ -44,8 +45,15 @@ def check_gaps(image, more):
         first = False
     assert image.core_offset == (at + 7) // 8 * 8
     assert image.data[at:image.core_offset] == bytes(image.core_offset - at)
-    assert image.core_offset + image.core_length == len(image.data) - FOOTER_LENGTH
-    assert image.signatures_offset == image.signatures_length == 0
+    at = image.core_offset + image.core_length
+    if image.signatures_length == 0:
+        assert image.signatures_offset == 0
+    else:
+        assert image.signatures_offset == at
+        image_id, entries = signatures(image.data[at:at + image.signatures_length])
+        assert image_id == image.image_id
+        assert len({key for key, _ in entries}) == len(entries)
+    assert at + image.signatures_length == len(image.data) - FOOTER_LENGTH
 
 
 def check_extents(image):

@@ -121,12 +121,15 @@ def test_the_manual_has_every_key_and_no_other(firnd, directory):
     assert sorted(described) == sorted(keys)
 
 
-def test_the_example_is_right_and_has_every_key(firnd, directory):
+def test_the_example_is_right_and_has_every_key(firnd, firn, directory):
     example = (SOURCE / "scripts" / "firnd.yaml").read_text()
     path = write_config(directory, example)
     assert check_config(firnd, path).stdout == "ok\n"
     # Settings that it has as comments, too.
     everything = re.sub(r"^( *)#(?=\w)", r"\1", example, flags=re.MULTILINE)
+    (directory / "keys").mkdir()
+    firn.run("keygen", directory / "keys" / "site")
+    everything = everything.replace("/etc/firn/keys", f"{directory}/keys")
     path.write_text(everything)
     result = check_config(firnd, path)
     assert (result.stdout, result.stderr) == ("ok\n", "")
