@@ -6,6 +6,9 @@
 #include "builder/recipe_text.h"
 #include "builder/source.h"
 #include "builder/source_detection.h"
+#include "cli/image_file.h"
+#include "cli/image_layers.h"
+#include "format/appendix.h"
 
 namespace firn {
 namespace {
@@ -33,6 +36,11 @@ void Override(const RecipeArguments& arguments, Recipe& recipe) {
   recipe.rules.strict = recipe.rules.strict || arguments.strict;
 }
 
+std::string PrefixOfImage(const std::string& path) {
+  const FileDescriptor file = OpenImageFile(path);
+  return Appendix::ReadImage(file.get(), path).ReadManifest(file.get()).prefix;
+}
+
 }  // namespace
 
 void AddRecipeOptions(CLI::App& command, RecipeArguments& arguments) {
@@ -44,7 +52,7 @@ void AddRecipeOptions(CLI::App& command, RecipeArguments& arguments) {
   command.add_option("--version", arguments.version, "Version of the environment")
       ->option_text("TEXT");
   command.add_option("--prefix", arguments.prefix,
-                     "Path at which jobs are to see it [a directory's real path, else /opt/NAME]");
+                     "Path at which jobs are to see it [a directory's real path, the base's, else /opt/NAME]");
   command.add_option("--base", arguments.base, "Image that this one is to be a layer over")
       ->option_text("IMAGE");
   command.add_option("--python", arguments.python, "Interpreter for a lock: version, name or path")
@@ -71,6 +79,11 @@ Recipe MakeRecipe(const RecipeArguments& arguments) {
     recipe.source.path = std::filesystem::canonical(recipe.source.path).string();
   }
   Override(arguments, recipe);
+  // What is installed over a base is seen where the base is.
+  const bool is_installed = recipe.source.kind != SourceKind::kDirectory;
+  if (is_installed && recipe.prefix.empty() && !recipe.base.empty()) {
+    recipe.prefix = PrefixOfImage(FindImage(recipe.base, recipe.source.path));
+  }
   FillNameAndPrefix(recipe);
   return recipe;
 }
