@@ -15,6 +15,7 @@
 #include "builder/environment_kind.h"
 #include "builder/inspection.h"
 #include "builder/interrupt.h"
+#include "builder/merged_images.h"
 #include "builder/recipe_section.h"
 #include "builder/staging.h"
 #include "format/error.h"
@@ -84,6 +85,10 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   EnvironmentSummary summary;
   if (!is_there) summary.source = Realise(recipe.source, place, log, ThrowIfInterrupted);
   options.manifest.kind = FindEnvironmentKind(place);  // before the rules remove its marks
+  if (is_over_base && options.manifest.kind == EnvironmentKind::kPython) {
+    // A base that was a venv lost its marks.
+    options.manifest.kind = MergedImages(bases).top().manifest().kind;
+  }
   const unsigned jobs = ResolveJobs(options.jobs);
   summary.rules = ApplyRules({.path = place,
                               .original = is_there ? recipe.source.path : place,

@@ -8,6 +8,7 @@
 #include <set>
 #include <span>
 
+#include "builder/source_base.h"
 #include "builder/source_parts.h"
 #include "builder/temporary_directory.h"
 #include "format/error.h"
@@ -80,6 +81,7 @@ RealisedSource Realise(const RecipeSource& source, const std::string& tree, Buil
   const TemporaryDirectory scratch;
   const std::string temporary = scratch.path() + "/tmp";
   std::filesystem::create_directory(temporary);
+  if (ShowsBase(tree)) AllowInstalls(tree);
   SourceTools tools(tree, temporary, log, poll);
   RealisedSource realised = RealiseBy(
       {.source = source, .tree = tree, .scratch = scratch.path(), .tools = tools, .poll = poll});

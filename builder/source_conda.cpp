@@ -31,6 +31,7 @@ std::string FindCondaTool(const SourceJob& job) {
 
 // Tools take a directory that is there for an environment only with this mark.
 void MarkAsEnvironment(const std::string& tree) {
+  if (fs::exists(tree + "/conda-meta/history")) return;
   fs::create_directory(tree + "/conda-meta");
   WriteScratchFile(tree + "/conda-meta/history", "");
 }

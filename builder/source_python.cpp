@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "builder/python_lock.h"
+#include "builder/source_base.h"
 #include "builder/source_parts.h"
 #include "builder/staging.h"
 #include "format/error.h"
@@ -85,11 +86,17 @@ void MakeVenvByUv(const SourceJob& job, const std::string& uv) {
 
 void SyncByUv(const SourceJob& job, const std::string& uv, const std::string& lock,
               const std::vector<std::string>& options) {
-  MakeVenvByUv(job, uv);
-  std::vector<std::string> words{uv, "pip", "sync", "--python", job.tree + "/bin/python"};
+  std::vector<std::string> words{uv, "pip"};
+  if (ShowsBase(job.tree)) {
+    // What the base has besides the lock stays.
+    Append(words, {"install", "--no-deps", "-r", lock});
+  } else {
+    MakeVenvByUv(job, uv);
+    Append(words, {"sync", lock});
+  }
+  Append(words, {"--python", job.tree + "/bin/python"});
   Append(words, options);
   Append(words, job.source.options);
-  words.push_back(lock);
   job.tools.Run({.words = std::move(words), .directory = fs::path(lock).parent_path().string()});
 }
 
@@ -107,7 +114,9 @@ std::string FindPython(const SourceJob& job) {
 }
 
 void InstallByPip(const SourceJob& job, const std::string& python, const std::string& lock) {
-  job.tools.Run({.words = {python, "-m", "venv", "--without-pip", job.tree}});
+  if (!ShowsBase(job.tree)) {
+    job.tools.Run({.words = {python, "-m", "venv", "--without-pip", job.tree}});
+  }
   std::vector<std::string> words{python,
                                  "-m",
                                  "pip",
@@ -210,7 +219,14 @@ RealisedSource RealiseUvProject(const SourceJob& job) {
   }
   const LockedPackages locked = ReadUvLock(realised.locks[0].content, lock);
   std::vector<std::string> words{uv, "sync", "--frozen", "--no-editable"};
-  Append(words, PythonOption(job));
+  std::optional<VenvFace> base;
+  if (ShowsBase(job.tree)) {
+    base.emplace(job.tree);
+    // What the base has besides the lock stays.
+    Append(words, {"--inexact", "--python", job.tree + "/bin/python"});
+  } else {
+    Append(words, PythonOption(job));
+  }
   Append(words, job.source.options);
   job.tools.Run({.words = std::move(words),
                  .directory = project,

@@ -70,21 +70,27 @@ def uv(tools, scratch):
 
 
 @pytest.fixture
-def run_alone(firn, uv):
-    """Runs a command in an image where what it was made of is out of reach."""
+def firn_alone(firn, uv):
+    """Runs firn where what an image was made of is out of reach: caches, Debian's Python, `hidden`."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to hide the base interpreter")
     base = os.path.realpath(PYTHON)
 
-    def run(image, *command, hidden=()):
+    def run(*arguments, hidden=()):
         directories = [uv.cache, f"/usr/lib/{pathlib.Path(base).name}", *hidden]
         script = "set -e; " + "; ".join(
             [f"mount -t tmpfs none '{path}'" for path in directories if os.path.exists(path)]
             + [f"mount --bind /dev/null '{base}'", 'exec "$@"'])
         return subprocess.run(
-            ["unshare", "-m", "sh", "-c", script, "sh", os.fspath(firn.path), "run", image, "--",
-             *command],
+            ["unshare", "-m", "sh", "-c", script, "sh", os.fspath(firn.path), *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             timeout=300, env=uv.environment(HOME="/nonexistent"), check=False)
 
     return run
+
+
+@pytest.fixture
+def run_alone(firn_alone):
+    """A command in an image, with `firn run`, in the same way."""
+    return lambda image, *command, hidden=(): firn_alone("run", image, "--", *command,
+                                                         hidden=hidden)

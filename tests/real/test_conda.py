@@ -1,0 +1,233 @@
+"""conda packages: from a channel made here, by a real installer, as images."""
+
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+import conda_channel
+from harness.mounts import unsquash
+
+PREFIX = "/opt/firn-real/conda"
+# Longer and shorter than where the environment was installed.
+OTHER = "/opt/firn-real/" + "a-longer-prefix-than-that-of-any-test/" * 3 + "conda"
+QUICK = ("--no-compile", "--level", "1")
+
+
+@pytest.fixture(scope="module")
+def channel(tools, scratch):
+    made = conda_channel.Channel(tools, scratch / "channel", scratch / "channel-work")
+    conda_channel.add_python(made)
+    conda_channel.add_greeter(made)
+    conda_channel.add_show(made)
+    conda_channel.add_table(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def client(tools, scratch):
+    """bin/ with a micromamba that is rattler."""
+    (scratch / "client").mkdir()
+    return conda_channel.write_client(scratch / "client", tools).parent
+
+
+@pytest.fixture(scope="module")
+def real_client():
+    """bin/ of the conda, mamba or micromamba of this machine, and its name."""
+    for name in ("conda", "mamba", "micromamba"):
+        if program := shutil.which(name):
+            return pathlib.Path(program).parent, name
+    pytest.skip("no conda, mamba or micromamba in PATH, and PyPI has none")
+
+
+def environment(programs, cache, **more):
+    """What a client gets; its cache of packages can be taken away."""
+    path = f"{programs}:/usr/bin:/bin:/usr/sbin:/sbin"
+    return os.environ | {"PATH": path, "CONDA_PKGS_DIRS": str(cache)} | more
+
+
+def build(firn, source, image, programs, *options, user=None, prefix=PREFIX):
+    home = {} if user is None else {"HOME": str(user.home), "TMPDIR": str(user.home)}
+    return firn.run("build", source, "-o", image, "--name", "conda", "--prefix", prefix, *QUICK,
+                    *options, user=user, env=environment(programs, image.parent / "pkgs", **home))
+
+
+def client_list(client, prefix):
+    text = subprocess.run([client / "micromamba", "list", "--json", "--prefix", prefix], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout
+    return sorted((r["name"], r["version"], r["build_string"], r["url"], r["sha256"])
+                  for r in json.loads(text))
+
+
+def firn_list(firn, image):
+    packages = json.loads(firn.run("inspect", "--packages", "--json", image).stdout)["packages"]
+    return sorted((p["name"], p["version"], p["build"], p["origin"], p["sha256"])
+                  for p in packages if p["kind"] == "conda")
+
+
+def image_id(firn, image):
+    return json.loads(firn.run("inspect", "--json", image).stdout)["id"]
+
+
+def check_works(run_alone, image, prefix, hidden):
+    """Every kind of file that names the prefix names this one."""
+    for command, output in {
+            "show": f"{prefix}/share/show/text\ntext: {prefix}\n",
+            "greeter": f"hello from {prefix}\n",
+            "shown": f"script of {prefix}\n"}.items():
+        result = run_alone(image, command, hidden=hidden)
+        assert (result.returncode, result.stdout) == (0, output), result
+
+
+@pytest.fixture(scope="module")
+def explicit(firn, channel, client, scratch):
+    """(image, where it was made) of an explicit list."""
+    place = scratch / "explicit"
+    place.mkdir()
+    (place / "list.txt").write_text(channel.explicit())
+    build(firn, place / "list.txt", place / "conda.firn", client)
+    return place / "conda.firn", place
+
+
+@pytest.fixture(scope="module")
+def installed(channel, client, scratch):
+    """A prefix that rattler made, elsewhere."""
+    place = scratch / "installed"
+    place.mkdir()
+    (place / "list.txt").write_text(channel.explicit())
+    subprocess.run([client / "micromamba", "install", "--yes", "--prefix", place / "p", "--file",
+                    place / "list.txt"], check=True, env=environment(client, place / "pkgs"))
+    return place / "p"
+
+
+def test_an_explicit_list_runs_where_what_it_was_made_of_is_gone(firn, firn_alone, run_alone,
+                                                                 explicit, channel):
+    image, place = explicit
+    hidden = [channel.directory, place / "pkgs"]
+    check_works(run_alone, image, PREFIX, hidden)
+    checked = firn_alone("check", image, hidden=hidden)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert not pathlib.Path(PREFIX).exists()
+
+
+def test_a_lock_gives_the_files_of_the_explicit_list(firn, explicit, channel, client, directory):
+    (directory / "conda-lock.yml").write_text(channel.lock())
+    build(firn, directory / "conda-lock.yml", directory / "lock.firn", client, "--no-check")
+    result = firn.run("diff", explicit[0], directory / "lock.firn", check=False)
+    assert result.returncode == 0, result.stdout
+    assert firn.run("inspect", "--lock", directory / "lock.firn").stdout == channel.lock()
+
+
+def test_the_packages_are_the_clients_list(firn, explicit, installed, client):
+    expected = client_list(client, installed)
+    assert [package[0] for package in expected] == ["greeter", "python", "show", "table"]
+    assert firn_list(firn, explicit[0]) == expected
+
+
+def test_the_exported_list_is_what_it_was_made_of(firn, explicit, channel):
+    exported = firn.run("export", explicit[0], "--format", "explicit").stdout.splitlines()
+    assert exported[0] == "@EXPLICIT"
+    for line in exported[1:]:
+        url, _, md5 = line.partition("#")
+        assert hashlib.md5(pathlib.Path(url[len("file://"):]).read_bytes()).hexdigest() == md5
+    assert sorted(exported) == sorted(channel.explicit().split())
+
+
+def test_two_users_and_directories_give_the_same_image(firn, channel, client, root_user,
+                                                       ordinary_user):
+    ids = set()
+    for number, user in enumerate((root_user, ordinary_user)):
+        place = user.make_directory(f"same-conda-{number}")
+        (place / "list.txt").write_text(channel.explicit())
+        build(firn, place / "list.txt", place / "c.firn", client, "--no-check", user=user)
+        ids.add(image_id(firn, place / "c.firn"))
+    assert len(ids) == 1
+
+
+@pytest.mark.parametrize("prefix", ["/o/c", OTHER], ids=["shorter", "longer"])
+def test_an_installed_prefix_moves(firn, run_alone, installed, client, directory, prefix):
+    build(firn, installed, directory / "c.firn", client, prefix=prefix)
+    check_works(run_alone, directory / "c.firn", prefix, [installed.parent])
+    assert firn_list(firn, directory / "c.firn") == client_list(client, installed)
+    tree = unsquash(directory / "c.firn", directory / "tree")
+    left = subprocess.run(["grep", "-rlaF", os.fspath(installed), tree], check=False,
+                          stdout=subprocess.PIPE, text=True).stdout
+    assert left == ""
+    # A client finds that what it recorded is what is there.
+    for record in (tree / "conda-meta").glob("*.json"):
+        for entry in json.loads(record.read_text())["paths_data"]["paths"]:
+            if entry["path_type"] == "hardlink" and "sha256_in_prefix" in entry:
+                content = (tree / entry["_path"]).read_bytes()
+                assert hashlib.sha256(content).hexdigest() == entry["sha256_in_prefix"], entry
+
+
+def test_a_conda_pack_archive(firn, run_alone, tools, installed, client, directory):
+    subprocess.run([tools / "conda-pack", "-q", "--prefix", installed, "--output",
+                    directory / "packed.tar.gz", "--n-threads", "2", "--compress-level", "1"],
+                   check=True)
+    build(firn, directory / "packed.tar.gz", directory / "c.firn", client)
+    check_works(run_alone, directory / "c.firn", PREFIX, [installed.parent])
+    assert [p[:3] for p in firn_list(firn, directory / "c.firn")] == \
+        [p[:3] for p in client_list(client, installed)]
+
+
+def test_a_package_with_another_hash_is_refused(firn, channel, client, directory):
+    text = channel.explicit("table")
+    (directory / "list.txt").write_text(text[:-33] + "0" * 32 + "\n")
+    result = firn.run("build", directory / "list.txt", "-o", directory / "c.firn", check=False,
+                      env=environment(client, directory / "pkgs"))
+    assert result.returncode == 3
+    assert f"expected the hash {'0' * 32}, found" in result.stderr
+    assert not (directory / "c.firn").exists()
+
+
+def test_a_real_client_builds_and_is_refused_changes(firn, run_alone, channel, real_client,
+                                                     directory):
+    """conda's own program, where the machine has one."""
+    programs, name = real_client
+    (directory / "list.txt").write_text(channel.explicit())
+    image = directory / "conda.firn"
+    build(firn, directory / "list.txt", image, programs, "--no-check")
+    check_works(run_alone, image, PREFIX, [directory / "pkgs"])
+    before = firn_list(firn, image)
+    home = directory / "home"
+    home.mkdir()
+    for words in (["install", "--offline", "--yes", "six"], ["remove", "--yes", "table"]):
+        result = firn.run("run", image, "--", programs / name, *words, check=False,
+                          env=environment(programs, directory / "pkgs", HOME=str(home)))
+        assert result.returncode != 0
+        # conda install finds first that it cannot write there, and says so.
+        if name == "conda" and words[0] == "remove":
+            assert "the Firn image 'conda'" in result.stderr
+            assert "firn build list.txt -o conda.firn" in result.stderr
+    assert not (home / ".local").exists()
+    assert firn_list(firn, image) == before
+
+
+@pytest.mark.parametrize("words", [["install", "--yes", "--file", "LIST"]])
+def test_rattler_in_a_job_changes_nothing(firn, explicit, channel, client, directory, words):
+    (directory / "list.txt").write_text(channel.explicit("table"))
+    script = f"{client}/micromamba {' '.join(words)} --prefix {PREFIX} 2>&1; echo $?; greeter"
+    script = script.replace("LIST", str(directory / "list.txt"))
+    result = firn.run("run", explicit[0], "--", "sh", "-c", script,
+                      env=environment(client, directory / "pkgs"))
+    assert result.stdout.endswith(f"\n1\nhello from {PREFIX}\n"), result.stdout
+
+
+def test_the_bill_of_materials_is_of_the_schema(firn, tools, explicit, directory):
+    """By the validator of cyclonedx-python-lib, which can say no too."""
+    program = ("import sys\n"
+               "from cyclonedx.schema import SchemaVersion\n"
+               "from cyclonedx.validation.json import JsonStrictValidator\n"
+               "sys.exit(str(JsonStrictValidator(SchemaVersion.V1_5)"
+               ".validate_str(sys.stdin.read()) or '') or 0)\n")
+    text = firn.run("inspect", "--sbom", explicit[0]).stdout
+    for sbom, ending in ((text, 0), (text.replace('"bomFormat": "CycloneDX"',
+                                                  '"bomFormat": "other"'), 1)):
+        result = subprocess.run([tools / "python", "-c", program], input=sbom, text=True,
+                                stderr=subprocess.PIPE, check=False)
+        assert result.returncode == ending, result.stderr
