@@ -47,7 +47,7 @@ def test_environment_has_what_it_was_built_from(environment_tree, environment_th
     added = environment_through_kernel.keys() - source.keys()
     site = base + b"/site-packages/"
     assert all(path.endswith((b".pyc", b"__pycache__")) for path in added if path.startswith(site))
-    ours = (base + b"/", b"local", b"include/", b"bin/python3.")
+    ours = (base + b"/", b"local", b"include/", b"bin/python3.", b"pip.conf")
     assert all(path.startswith(ours) for path in added)
 
 

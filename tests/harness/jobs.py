@@ -147,7 +147,9 @@ def user_files(request):
     ordinary = request.getfixturevalue("ordinary_user")
 
     def list_files():
-        directory = ordinary.runtime / "firn"
-        return sorted(directory.iterdir()) if directory.exists() else []
+        try:
+            return sorted((ordinary.runtime / "firn").iterdir())
+        except FileNotFoundError:  # firnd may remove it at any moment
+            return []
 
     return list_files
