@@ -181,6 +181,12 @@ std::string EnvironmentYaml(const PackageList& list, const std::string& name,
   return pip.empty() ? text : text + "  - pip:\n" + pip;
 }
 
+// Some installers record one hash, some the other.
+std::string HashMark(const Package& package) {
+  if (IsPlain(package.md5)) return "#" + package.md5;
+  return IsPlain(package.sha256) ? "#sha256:" + package.sha256 : std::string();
+}
+
 std::string ExplicitText(const PackageList& list, std::vector<std::string>& warnings) {
   std::string text = "@EXPLICIT\n";
   bool any = false;
@@ -195,7 +201,7 @@ std::string ExplicitText(const PackageList& list, std::vector<std::string>& warn
                   "Export environment.yml instead, which names versions.");
     }
     any = true;
-    text += package.origin + (IsPlain(package.md5) ? "#" + package.md5 : "") + "\n";
+    text += package.origin + HashMark(package) + "\n";
   }
   if (any) return text;
   throw Error(ErrorKind::kUsage, "the image has no conda packages",

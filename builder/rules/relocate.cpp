@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <fstream>
 #include <map>
 #include <optional>
 
@@ -19,6 +20,7 @@ namespace firn {
 namespace {
 
 constexpr char kCondaUnpack[] = "bin/conda-unpack";
+constexpr char kCondaUnpackProgress[] = "bin/conda_unpack_progress.py";
 
 // What bin/activate of a venv sets VIRTUAL_ENV to; empty where it says no absolute path.
 std::string PlaceOfActivation(const RuleWork& work) {
@@ -60,18 +62,24 @@ class Relocation {
     const std::optional<std::string> program = work_.Read(kCondaUnpack);
     if (!program || program->find("_prefix_records") == std::string::npos) return;
     const TemporaryDirectory directory;
-    ChildProcess child({.arguments = {work_.At("bin/python"), "-I", work_.At(kCondaUnpack)},
-                        .environment = PythonEnvironment(),
-                        .directory = directory.path(),
-                        .error_log = directory.path() + "/log"});
+    const std::string errors = directory.path() + "/log";
+    // Not -I: it imports a module beside it.
+    ChildProcess child(
+        {.arguments = {work_.At("bin/python"), "-E", "-s", "-B", work_.At(kCondaUnpack)},
+         .environment = PythonEnvironment(),
+         .directory = directory.path(),
+         .error_log = errors});
     const int status =
         child.ReadLines([&](const std::string& line) { work_.Log(line); }, work_.tree().poll);
+    std::ifstream printed(errors);
+    for (std::string line; std::getline(printed, line);) work_.Log(line);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
       throw Error(ErrorKind::kInput, "expected it to put the environment's files right, it failed",
                   "Unpack the archive, run conda-unpack, and build from the directory.")
           .WithPath(work_.At(kCondaUnpack));
     }
     work_.Remove(kCondaUnpack);
+    if (work_.TypeOf(kCondaUnpackProgress)) work_.Remove(kCondaUnpackProgress);
   }
 
   void ReplaceDeclared(const PrefixedFile& file) {

@@ -29,6 +29,7 @@ async def record_of(entry):
         sys.exit(f"{url}: expected the hash {digest}, found {found}")
     record = await rattler.RepoDataRecord.from_package_archive(path)
     record.url, record.channel = url, url.rsplit("/", 2)[0]
+    record.md5 = hashlib.md5(content).digest()
     return record
 
 
@@ -58,6 +59,9 @@ def main():
         asyncio.run(install(options.prefix, options.file))
     else:
         print(json.dumps(installed(options.prefix)))
+    # The threads of the library do not outlive an interpreter that ends in an orderly way.
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
