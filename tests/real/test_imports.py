@@ -14,6 +14,7 @@ PREFIX = "/opt/firn-real/imports"
 CODE = """\
 import importlib, os, sys, warnings
 warnings.simplefilter("ignore")
+warnings.showwarning = lambda *ignored, **options: None  # it would show a line of the source
 names = open(sys.argv[1]).read().split()
 for name in names:
     importlib.import_module(name)

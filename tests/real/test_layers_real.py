@@ -52,6 +52,11 @@ def log_of(image):
     return [line.split("==")[0].split()[-1] for line in lines if line.startswith(" + ")]
 
 
+def beside(base, directory):
+    """A layer's image, where its base is found."""
+    return base.parent / f"{directory.name}.firn"
+
+
 def build(firn, uv, source, image, *options):
     firn.run("build", source, "-o", image, "--prefix", PREFIX, *QUICK, *options,
              env=uv.environment())
@@ -80,22 +85,24 @@ CODE = "import sys\ndef main():\n    import six\n    print('sunny', sys.prefix, 
 def test_a_project_over_its_base(firn, uv, base, directory, run_alone):
     project = make_project(uv, directory / "project", "weather", "six==1.17.0", "idna==3.10",
                            code=CODE)
-    layer = build(firn, uv, project, directory / "w.firn", "--base", base, "--no-compile")
+    layer = build(firn, uv, project, beside(base, directory), "--base", base, "--no-compile",
+                  "--name", "weather")
     assert log_of(layer) == ["idna", "weather"]
     assert layer.stat().st_size < LAYER_LIMIT
     # The base's packages are there, those too that the project does not name.
     found = names_of(firn, layer)
-    assert found["packaging"] == "25.0" and found["weather"] == "1.2" and "markupsafe" in found
+    assert found["packaging"] == "25.0" and found["weather"] == "1.2" and "MarkupSafe" in found
     result = run_alone(layer, "weather", hidden=[project])
     assert result.stdout.startswith(f"sunny {PREFIX} {PREFIX}/"), result
     told = firn.run("run", layer, "--", "env", "PIP_NO_INDEX=1", "sh", "-c",
-                    f"uv pip install --system x; echo $VIRTUAL_ENV", env=uv.environment())
+                    "uv pip install --system x; echo $VIRTUAL_ENV", env=uv.environment())
     assert "the Firn image 'weather'" in told.stderr and told.stdout == f"{PREFIX}\n"
 
 
 def test_another_version_in_the_layer_hides_the_bases(firn, uv, base, directory):
     project = make_project(uv, directory / "project", "weather", "six==1.16.0", code=CODE)
-    layer = build(firn, uv, project, directory / "w.firn", "--base", base, "--no-compile")
+    layer = build(firn, uv, project, beside(base, directory), "--base", base, "--no-compile",
+                  "--name", "weather")
     assert names_of(firn, layer)["six"] == "1.16.0" and names_of(firn, base)["six"] == "1.17.0"
     code = "import six, importlib.metadata as m; print(six.__version__, m.version('six'))"
     assert firn.run("run", layer, "--", "python", "-c", code).stdout == "1.16.0 1.16.0\n"
@@ -112,7 +119,7 @@ def test_locks_of_every_kind_add_to_a_base(firn, uv, base, directory, kind):
     tool = "uv" if kind == "pylock" else kind
     recipe.write_text(f"name: added\nprefix: {PREFIX}\nbase: {base}\n"
                       f"source: {{path: {lock.name}, tool: {tool}}}\n")
-    layer = directory / "added.firn"
+    layer = beside(base, directory)
     firn.run("build", recipe, "-o", layer, *QUICK[:3], "--no-compile", env=uv.environment())
     listed = firn.run("run", layer, "--", "python", "-c",
                       "import idna, six, packaging; print(idna.__version__)").stdout
@@ -136,7 +143,7 @@ def test_a_layer_over_torch_is_small(firn, uv, torch_base, directory, run_alone)
     image, _ = torch_base
     project = make_project(uv, directory / "project", "weather", "torch==2.13.0", "idna==3.10",
                            code="import torch\ndef main(): print(torch.ones(3).sum().item())\n")
-    layer = build(firn, uv, project, directory / "w.firn", "--base", image)
+    layer = build(firn, uv, project, beside(image, directory), "--base", image)
     assert log_of(layer) == ["idna", "weather"]
     assert layer.stat().st_size < LAYER_LIMIT
     result = run_alone(layer, "weather", hidden=[project])
