@@ -3,17 +3,19 @@
 import json
 import os
 import pathlib
+import sys
 
 import pytest
 
 PYTHON = "/usr/bin/python3"
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"  # pytest runs by PYTHON
 PREFIX = "/opt/firn-real/layered"
 QUICK = ("--level", "1", "--no-check", "--python", PYTHON)
 PROJECT = """\
 [project]
 name = "{name}"
 version = "1.2"
-requires-python = ">=3.11"
+requires-python = "=={python}.*"
 dependencies = [{dependencies}]
 [tool.uv]
 environments = ["sys_platform == 'linux' and platform_machine == 'x86_64'"]
@@ -33,7 +35,7 @@ def make_project(uv, directory, name, *dependencies, code=None):
     directory.mkdir()
     quoted = ", ".join(f'"{dependency}"' for dependency in dependencies)
     (directory / "pyproject.toml").write_text(
-        PROJECT.format(name=name, dependencies=quoted) + (INSTALLED if code else ""))
+        PROJECT.format(name=name, dependencies=quoted, python=VERSION) + (INSTALLED if code else ""))
     if code:
         (directory / "src" / name).mkdir(parents=True)
         (directory / "src" / name / "__init__.py").write_text(code)
@@ -75,8 +77,8 @@ def torch_base(firn, uv, scratch):
     places = os.environ.get("PIP_FIND_LINKS", "").split()
     if not any(pathlib.Path(place).glob("torch-2.13.0*") for place in places):
         pytest.skip("no wheel of torch on this machine; PyPI's brings gigabytes with it")
-    project = make_project(uv, scratch / "torch", "basis", "torch==2.13.0", "pandas==2.3.3")
-    return build(firn, uv, project, scratch / "torch.firn"), project
+    project = make_project(uv, scratch / "torch", "basis", "torch==2.13.0+cpu", "pandas==2.3.3")
+    return build(firn, uv, project, scratch / "torch.firn", "--no-compile"), project
 
 
 CODE = "import sys\ndef main():\n    import six\n    print('sunny', sys.prefix, six.__file__)\n"
@@ -141,7 +143,7 @@ def test_a_uv_project_with_torch_and_pandas(torch_base, run_alone):
 @pytest.mark.big
 def test_a_layer_over_torch_is_small(firn, uv, torch_base, directory, run_alone):
     image, _ = torch_base
-    project = make_project(uv, directory / "project", "weather", "torch==2.13.0", "idna==3.10",
+    project = make_project(uv, directory / "project", "weather", "torch==2.13.0+cpu", "idna==3.10",
                            code="import torch\ndef main(): print(torch.ones(3).sum().item())\n")
     layer = build(firn, uv, project, beside(image, directory), "--base", image)
     assert log_of(layer) == ["idna", "weather"]
