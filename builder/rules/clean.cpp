@@ -65,7 +65,7 @@ void RemoveCaches(RuleWork& work) {
 }
 
 // PEP 610. A local path says where the builder had a file, which is nobody's business later; its
-// name and digest stay.
+// name and digest stay. A project's directory may have any name: its distribution's stands for it.
 void NormaliseOrigin(RuleWork& work, const std::string& path) {
   const std::optional<std::string> content = work.Read(path);
   Json origin = content ? Json::parse(*content, nullptr, false) : Json();
@@ -79,7 +79,10 @@ void NormaliseOrigin(RuleWork& work, const std::string& path) {
   }
   std::string plain = url;
   while (plain.ends_with('/')) plain.pop_back();
-  origin["url"] = "file:///" + NameOf(plain);
+  const std::string distribution = NameOf(ParentOf(path));
+  origin["url"] =
+      "file:///" + (origin.contains("dir_info") ? distribution.substr(0, distribution.find('-'))
+                                                : NameOf(plain));
   const std::string made = origin.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (made != *content) work.Write(path, made);
 }
