@@ -2,13 +2,11 @@
 #include <unistd.h>
 
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/session_options.h"
-#include "mountd/node_client.h"
 
 namespace firn {
 namespace {
@@ -45,9 +43,7 @@ void AddShellCommand(CLI::App& app, int& exit_code) {
   shell->callback([job, session, &exit_code] {
     job->command = {UsersShell()};
     CheckJob(*job, "shell");
-    std::optional<NodeClient> node;
-    if (session->MayUseNode()) node = NodeClient::ConnectOrStart();
-    RunJob(*job, session->ToLaunchOptions(), node ? &*node : nullptr, exit_code);
+    RunJob(*job, session->ToLaunchOptions(), session->MayUseNode(), exit_code);
   });
 }
 
