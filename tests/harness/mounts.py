@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 
 import pytest
@@ -15,12 +16,18 @@ def unmount(directory):
     return result
 
 
+def mount_points():
+    """Where something is mounted, in the order in which it was."""
+    with open("/proc/self/mountinfo", "rb") as mounts:
+        escaped = [line.split()[4] for line in mounts]
+    # Blanks and backslashes in it are octal numbers.
+    return [os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda digits: bytes([int(digits[1], 8)]), place))
+            for place in escaped]
+
+
 def is_mounted(directory):
     """Whether something is mounted exactly there, as the kernel has it."""
-    wanted = os.path.realpath(directory)
-    with open("/proc/self/mountinfo", "rb") as mounts:
-        places = [line.split()[4].decode("unicode_escape", "surrogateescape") for line in mounts]
-    return wanted in places
+    return os.path.realpath(directory) in mount_points()
 
 
 @contextlib.contextmanager

@@ -5,7 +5,6 @@ import ctypes
 import fcntl
 import json
 import os
-import pathlib
 import random
 import re
 import signal
@@ -15,6 +14,7 @@ import time
 
 import pytest
 
+from harness import mounts
 from harness.jobs import DEADLINE
 
 CLONE_NEWNS = 0x20000
@@ -41,9 +41,9 @@ def own_run_directory(root_user):
         pytest.skip("no private mount namespace can be made here")
     # Copies of what other tests have mounted would live on in here when they unmount it.
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    for line in reversed(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()):
-        if "/firn-test-" in line.split()[4]:
-            subprocess.run(["umount", "--lazy", line.split()[4]], check=True)
+    for place in reversed(mounts.mount_points()):
+        if "/firn-test-" in place:
+            subprocess.run(["umount", "--lazy", place], check=True)
     # Removed outside of the namespace, the directory would take the mount on it along.
     held = hold("/run/firn")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "firn-tests", "/run/firn"],
