@@ -122,7 +122,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   AddSection(options, kNeedsSection, std::move(inspection.needs));
   AddSection(options, kSbomSection, std::move(inspection.sbom));
   if (surroundings.check) {
-    options.check = [&](const std::string& path) { surroundings.check(path, recipe, log); };
+    options.check = [&](const std::string& path) { surroundings.check(path, recipe, bases, log); };
   }
   summary.image = Build(options, progress);
   summary.log = log.path();

@@ -24,8 +24,11 @@ struct BuildSurroundings {
   // anything is made.
   std::function<std::string(const std::string& prefix, const std::vector<std::string>& bases)>
       enter_place;
-  // Runs the recipe's checks in the image; throws where one fails. `path` is the image's file.
-  std::function<void(const std::string& path, const Recipe& recipe, BuildLog& log)> check;
+  // Runs the recipe's checks in the image, which is a layer over `bases`, if any; throws where one
+  // fails. `path` is the image's file.
+  std::function<void(const std::string& path, const Recipe& recipe,
+                     const std::vector<std::string>& bases, BuildLog& log)>
+      check;
   std::function<void(std::string_view line)> show;  // a line that a tool printed
 };
 

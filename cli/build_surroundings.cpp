@@ -26,16 +26,6 @@ std::vector<std::string> FindBase(const Recipe& recipe) {
   return LayersOf(FindImage(recipe.base, recipe.source.path));
 }
 
-// The image is checked where it is written, which need not be beside its base.
-std::vector<std::string> BaseDirectories(const Recipe& recipe) {
-  std::vector<std::string> directories;
-  if (recipe.base.empty()) return directories;
-  for (const std::string& base : FindBase(recipe)) {
-    directories.push_back(std::filesystem::absolute(base).parent_path().string());
-  }
-  return directories;
-}
-
 // The place that the environment is built at. What had to be made on the host for it goes again.
 class BuildPlace {
  public:
@@ -88,10 +78,12 @@ class BuildPlace {
 }
 
 void CheckImage(const CheckSettings& settings, const std::string& path, const Recipe& recipe,
-                BuildLog& log) {
-  const ImageChecks checks{.default_checks = recipe.default_checks,
-                           .checks = recipe.checks,
-                           .base_directories = BaseDirectories(recipe)};
+                const std::vector<std::string>& bases, BuildLog& log) {
+  ImageChecks checks{.default_checks = recipe.default_checks, .checks = recipe.checks};
+  // The image is checked where it is written, which need not be beside its base.
+  for (const std::string& base : bases) {
+    checks.base_directories.push_back(std::filesystem::absolute(base).parent_path().string());
+  }
   try {
     RunChecks(
         path, checks, [&](std::string_view line) { log.Write(line); }, ThrowIfInterrupted);
@@ -117,9 +109,9 @@ BuildSurroundings SurroundingsOfBuild(const CheckSettings& checks) {
       .check = {},
       .show = {}};
   if (checks.run) {
-    surroundings.check = [checks](const std::string& path, const Recipe& recipe, BuildLog& log) {
-      CheckImage(checks, path, recipe, log);
-    };
+    surroundings.check = [checks](const std::string& path, const Recipe& recipe,
+                                  const std::vector<std::string>& bases,
+                                  BuildLog& log) { CheckImage(checks, path, recipe, bases, log); };
   }
   return surroundings;
 }

@@ -9,8 +9,8 @@
 #include "builder/inspect/image_sections.h"
 #include "builder/interrupt.h"
 #include "cli/commands.h"
-#include "cli/image_file.h"
 #include "cli/job.h"
+#include "cli/new_image_options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "format/appendix.h"
@@ -23,7 +23,8 @@ namespace firn {
 namespace {
 
 constexpr char kFlattenFooter[] =
-    "The new image shows what IMAGE and the images that it is a layer over show together, and needs\n"
+    "The new image shows what IMAGE and the images that it is a layer over show together, and "
+    "needs\n"
     "none of them. What is stored of packages, needs and locks is taken from IMAGE.\n"
     "\n"
     "Example:\n"
@@ -37,12 +38,10 @@ struct FlattenArguments {
 };
 
 // What the layer on top says of the environment goes into the new image.
-void TakeDescription(const std::string& path, BuildOptions& options) {
-  const FileDescriptor file = OpenImageFile(path);
-  const Appendix appendix = Appendix::ReadImage(file.get(), path);
-  JobArguments job;
-  job.images = {path};
-  options.manifest = OpenJobImages(job, /*allow_foreign=*/false).shown.front().manifest;
+void TakeDescription(const std::string& path, const OpenedImages& layers, BuildOptions& options) {
+  const int file = layers.images.back().fd.get();
+  const Appendix appendix = Appendix::ReadImage(file, path);
+  options.manifest = layers.shown.front().manifest;
   if (!options.manifest.base) {
     throw Error(ErrorKind::kUsage, "expected a layer, found an image that stands alone",
                 "There is nothing to flatten: copy it.")
@@ -55,7 +54,7 @@ void TakeDescription(const std::string& path, BuildOptions& options) {
   options.block_size = options.manifest.block_size;
   for (const std::string_view section :
        {kRecipeSection, kLocksSection, kPackagesSection, kNeedsSection, kSbomSection}) {
-    if (std::optional<std::string> text = FindTextSection(file.get(), appendix, section)) {
+    if (std::optional<std::string> text = FindTextSection(file, appendix, section)) {
       options.sections.push_back({std::string(section), *std::move(text)});
     }
   }
@@ -63,12 +62,15 @@ void TakeDescription(const std::string& path, BuildOptions& options) {
 
 void Flatten(const FlattenArguments& arguments) {
   BuildOptions options = arguments.options;
-  TakeDescription(arguments.image, options);
+  JobArguments job;
+  job.images = {arguments.image};
+  const OpenedImages layers = OpenJobImages(job, /*allow_foreign=*/false);
+  TakeDescription(arguments.image, layers, options);
   options.output = std::filesystem::absolute(options.output).lexically_normal().string();
   options.compile = false;  // the layers have what was compiled
   options.keep_modes = true;
   options.directory = *options.prefix;
-  EnterJobView(OpenLayers(arguments.image, std::nullopt, /*allow_foreign=*/false), {});
+  EnterJobView(layers.images, {});
   BuildSummary summary;
   {
     const InterruptGuard interrupts;
@@ -101,15 +103,8 @@ void AddFlattenCommand(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("flatten", "Make one image of a layer and its bases");
   command->footer(kFlattenFooter);
   command->add_option("IMAGE", arguments->image, "The image file of the layer")->required();
-  command->add_option("-o,--output", options.output, "The image to write")
-      ->option_text("NEW")
-      ->required();
-  command->add_option("--jobs,-j", options.jobs, "Threads [one a processor]")
-      ->option_text("N")
-      ->check(CLI::PositiveNumber);
-  command->add_flag("--force", options.force, "Replace NEW if it exists");
-  command->add_flag("--json", arguments->json, "Print the summary as JSON");
-  command->add_flag("--quiet,-q", arguments->quiet, "Print errors only");
+  AddNewImageOptions(*command, options.output, options.jobs, options.force);
+  AddSummaryOptions(*command, arguments->json, arguments->quiet);
   command->callback([arguments, &exit_code] {
     Flatten(*arguments);
     exit_code = 0;

@@ -29,7 +29,7 @@ struct OpenedJobImage {
 };
 
 OpenedJobImage OpenJobImage(const std::string& path, const std::optional<std::string>& prefix,
-                         bool allow_foreign) {
+                            bool allow_foreign) {
   OpenedJobImage opened;
   JobImage& image = opened.image;
   image.fd = OpenImageFile(path);
@@ -65,7 +65,8 @@ OpenedLayers OpenLayered(const std::string& path, const std::optional<std::strin
   OpenedLayers layers;
   Manifest below;
   for (const std::string& layer : paths) {
-    OpenedJobImage opened = OpenJobImage(layer, shown_at, allow_foreign);
+    OpenedJobImage opened =
+        &layer == &paths.back() ? std::move(top) : OpenJobImage(layer, shown_at, allow_foreign);
     opened.image.is_layer = !layers.images.empty();
     layers.images.push_back(std::move(opened.image));
     std::vector<Manifest::Variable>& variables = opened.manifest.environment;

@@ -8,6 +8,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/new_image_options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/text.h"
@@ -88,15 +89,8 @@ void AddOptimizeCommand(CLI::App& app, int& exit_code) {
       ->option_text("FILE")
       ->allow_extra_args(false)
       ->required();
-  command->add_option("-o,--output", options.output, "The image to write")
-      ->option_text("NEW")
-      ->required();
-  command->add_option("--jobs,-j", options.jobs, "Threads [one a processor]")
-      ->option_text("N")
-      ->check(CLI::PositiveNumber);
-  command->add_flag("--force", options.force, "Replace NEW if it exists");
-  command->add_flag("--json", arguments->json, "Print the summary as JSON");
-  command->add_flag("--quiet,-q", arguments->quiet, "Print errors only");
+  AddNewImageOptions(*command, options.output, options.jobs, options.force);
+  AddSummaryOptions(*command, arguments->json, arguments->quiet);
   command->callback([arguments, &exit_code] {
     RunOptimize(*arguments);
     exit_code = 0;
