@@ -39,7 +39,8 @@ TEST(CondaLock, ExplicitListsNeedHashes) {
 TEST(CondaLock, TakesThePackagesOfThePlatform) {
   const std::string md5 = "  url: https://e/a.conda\n  hash: {md5: " + std::string(kMd5) + "}\n";
   const CondaLockPart part = ReadCondaLock(
-      "metadata: {}\npackage:\n" + LockedPackage(md5) + LockedPackage("  url: https://e/b.conda\n", "osx-64") +
+      "metadata: {}\npackage:\n" + LockedPackage(md5) +
+          LockedPackage("  url: https://e/b.conda\n", "osx-64") +
           LockedPackage("  category: dev\n") +
           LockedPackage("  manager: pip\n  url: https://e/c.whl\n  hash: {sha256: cd}\n"),
       "F", "linux-64");

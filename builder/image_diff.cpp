@@ -8,6 +8,7 @@
 
 #include "builder/export/image_walk.h"
 #include "builder/export/whole_image.h"
+#include "builder/tree_path.h"
 #include "format/error.h"
 
 namespace firn {
@@ -59,11 +60,11 @@ class FileDiff {
       const bool only_right = x == left.end() || (y != right.end() && y->first < x->first);
       if (only_left || only_right) {
         const auto& [name, inode] = only_left ? *x++ : *y++;
-        AddOnly(only_left ? FileChangeKind::kRemoved : FileChangeKind::kAdded, Join(path, name),
+        AddOnly(only_left ? FileChangeKind::kRemoved : FileChangeKind::kAdded, JoinPath(path, name),
                 inode, depth);
         continue;
       }
-      const std::string below = Join(path, x->first);
+      const std::string below = JoinPath(path, x->first);
       Compare(below, x->second, y->second);
       if (x->second.IsDirectory() && y->second.IsDirectory()) {
         CompareDirectories(below, x->second, y->second, depth + 1);
@@ -71,10 +72,6 @@ class FileDiff {
       ++x;
       ++y;
     }
-  }
-
-  static std::string Join(const std::string& path, const std::string& name) {
-    return path.empty() ? name : path + "/" + name;
   }
 
   void CheckDiffDepth(size_t depth) const {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "builder/temporary_directory.h"
 #include "builder/tree_walk.h"
 #include "format/file.h"
 
@@ -19,12 +20,7 @@ namespace {
 
 class PythonTreeTest : public testing::Test {
  protected:
-  PythonTreeTest() {
-    std::string name = testing::TempDir() + "/python.XXXXXX";
-    directory_ = std::filesystem::canonical(mkdtemp(name.data())).string();
-    fd_ = OpenFile(directory_, O_RDONLY | O_DIRECTORY, ErrorKind::kInput);
-  }
-  ~PythonTreeTest() override { std::filesystem::remove_all(directory_); }
+  PythonTreeTest() { fd_ = OpenFile(directory_, O_RDONLY | O_DIRECTORY, ErrorKind::kInput); }
 
   void Write(const std::string& name, const std::string& content = "") const {
     const std::filesystem::path path = directory_ + "/" + name;
@@ -50,7 +46,8 @@ class PythonTreeTest : public testing::Test {
     return paths;
   }
 
-  std::string directory_;
+  const TemporaryDirectory made_;
+  const std::string directory_ = std::filesystem::canonical(made_.path()).string();
   FileDescriptor fd_;
 };
 

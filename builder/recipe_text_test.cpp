@@ -10,6 +10,7 @@
 
 #include "builder/temporary_directory.h"
 #include "format/error.h"
+#include "format/yaml_mistakes.h"
 
 namespace firn {
 namespace {
@@ -20,19 +21,8 @@ class RecipeTextTest : public testing::Test {
 
   std::string at(const std::string& name) const { return directory_.path() + "/" + name; }
   Recipe Parse(const std::string& yaml) const { return ParseRecipe(yaml, "F", directory_.path()); }
-  // The lines of the message, one a mistake.
   std::vector<std::string> MistakesIn(const std::string& yaml) const {
-    std::vector<std::string> mistakes;
-    try {
-      Parse(yaml);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-      std::istringstream lines(error.message());
-      std::string line;
-      std::getline(lines, line);
-      while (std::getline(lines, line)) mistakes.push_back(line);
-    }
-    return mistakes;
+    return MistakesOf([&] { Parse(yaml); });
   }
   void ExpectMistake(const std::string& yaml, const std::string& start) const {
     const std::vector<std::string> mistakes = MistakesIn(yaml);

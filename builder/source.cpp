@@ -42,6 +42,11 @@ RealisedSource RealiseBy(const SourceJob& job) {
 
 }  // namespace
 
+bool IsThere(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
 std::string ReadSourceFile(const std::string& path) {
   const FileDescriptor file = OpenFile(path, O_RDONLY | O_NONBLOCK, ErrorKind::kInput);
   struct stat status {};

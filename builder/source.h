@@ -33,11 +33,11 @@ RecipeSource DetectSource(const std::string& path);
 // a Python in bin/? Others go into an image as they are.
 bool IsEnvironment(const std::string& directory);
 
-// Fills the directory `tree`, which is at the prefix where the environment will be seen, by the tool
-// that the source belongs to. The directory is empty, or shows a base, an environment of its own,
-// of which nothing is to be installed again. A directory as source is not to be realised: it is there.
-// `poll` is called about ten times a second and may throw to give up. Throws kInput for what the
-// tool or the source lacks.
+// Fills the directory `tree`, which is at the prefix where the environment will be seen, by the
+// tool that the source belongs to. The directory is empty, or shows a base, an environment of its
+// own, of which nothing is to be installed again. A directory as source is not to be realised: it
+// is there. `poll` is called about ten times a second and may throw to give up. Throws kInput for
+// what the tool or the source lacks.
 RealisedSource Realise(const RecipeSource& source, const std::string& tree, BuildLog& log,
                        const std::function<void()>& poll);
 

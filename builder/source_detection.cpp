@@ -15,6 +15,7 @@
 
 #include "builder/naming.h"
 #include "builder/source.h"
+#include "builder/source_parts.h"
 #include "format/error.h"
 
 namespace firn {
@@ -29,11 +30,6 @@ constexpr char kKnownSources[] =
     "Give an environment's directory, a uv project, pylock.toml, requirements.txt, a conda list or "
     "lock, environment.yml, a tar archive, or a recipe (firn-recipe(5)); a recipe can name the "
     "kind of a file with another name.";
-
-bool Exists(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 std::string WithoutTrailingSlash(const fs::path& path) {
   std::string text = path.lexically_normal().string();
@@ -170,7 +166,7 @@ RecipeSource DetectSource(const std::string& path) {
     throw Error(ErrorKind::kInput, "does not exist", kKnownSources).WithPath(path);
   }
   if (fs::is_directory(path, error)) {
-    const bool is_project = Exists(absolute / "pyproject.toml") || Exists(absolute / "uv.lock");
+    const bool is_project = IsThere(absolute / "pyproject.toml") || IsThere(absolute / "uv.lock");
     if (is_project && !IsEnvironment(source.path)) source.kind = SourceKind::kUvProject;
     return source;
   }

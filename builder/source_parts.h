@@ -1,6 +1,7 @@
 #ifndef FIRN_BUILDER_SOURCE_PARTS_H_
 #define FIRN_BUILDER_SOURCE_PARTS_H_
 
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -24,6 +25,9 @@ RealisedSource RealisePylock(const SourceJob& job);
 RealisedSource RealiseRequirements(const SourceJob& job);  // by uv or pip
 RealisedSource RealiseConda(const SourceJob& job);         // all three kinds
 RealisedSource RealiseArchive(const SourceJob& job);
+
+// False where that cannot be told, too.
+bool IsThere(const std::filesystem::path& path);
 
 // The whole file. Throws kInput.
 std::string ReadSourceFile(const std::string& path);

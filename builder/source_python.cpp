@@ -29,11 +29,6 @@ constexpr char kGetUvOrPip[] =
     "pip "
     "(Debian: apt install python3-pip), and have it in PATH.";
 
-bool IsThere(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 std::string FileName(const std::string& path) { return fs::path(path).filename().string(); }
 
 void RequireTool(const SourceJob& job, std::initializer_list<std::string_view> able) {

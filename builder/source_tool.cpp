@@ -117,8 +117,9 @@ std::vector<std::string> SourceTools::Environment(const Command& command) const 
   std::vector<std::string> result;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view name = VariableName(*variable);
-    const bool is_set = std::any_of(
-        set.begin(), set.end(), [&](const std::string& other) { return VariableName(other) == name; });
+    const bool is_set = std::any_of(set.begin(), set.end(), [&](const std::string& other) {
+      return VariableName(other) == name;
+    });
     const bool misleads =
         std::find(kMisleading.begin(), kMisleading.end(), name) != kMisleading.end();
     if (!is_set && !misleads) result.emplace_back(*variable);

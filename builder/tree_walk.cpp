@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "builder/tree_path.h"
 #include "format/error.h"
 
 namespace firn {
@@ -108,11 +109,11 @@ class Walker {
       if (!fd.valid()) return problems_.AddErrno(Shown(path), "cannot open", errno);
       for (const std::string& name : ReadNames(fd.get(), path)) {
         options_.poll();
-        TreeNode* child = AddChild(node, fd.get(), name, Join(path, name));
+        TreeNode* child = AddChild(node, fd.get(), name, JoinPath(path, name));
         if (child != nullptr && child->type == FileType::kDirectory) directories.push_back(child);
       }
     }
-    for (TreeNode* child : directories) ReadDirectory(*child, Join(path, child->name));
+    for (TreeNode* child : directories) ReadDirectory(*child, JoinPath(path, child->name));
   }
 
   std::vector<std::string> ReadNames(int fd, const std::string& path) {
@@ -200,10 +201,7 @@ class Walker {
                        });
   }
 
-  static std::string Join(const std::string& path, const std::string& name) {
-    return path.empty() ? name : path + "/" + name;
-  }
-  std::string Shown(const std::string& path) const { return Join(shown_name_, path); }
+  std::string Shown(const std::string& path) const { return JoinPath(shown_name_, path); }
 
   const int root_;
   const std::string& shown_name_;

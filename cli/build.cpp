@@ -88,9 +88,8 @@ EnvironmentSummary BuildByRecipe(const BuildArguments& arguments, ProgressBar& b
   BuildOptions options = arguments.options;
   const auto& profiles = arguments.recipe.profiles;
   if (profiles.size() > 1) options.profiles.assign(profiles.begin() + 1, profiles.end());
-  BuildSurroundings surroundings = SurroundingsOfBuild({.run = !arguments.no_check,
-                                                        .keep_failed = arguments.keep_failed,
-                                                        .output = options.output});
+  BuildSurroundings surroundings = SurroundingsOfBuild(
+      {.run = !arguments.no_check, .keep_failed = arguments.keep_failed, .output = options.output});
   surroundings.show = [&](std::string_view line) {
     if (arguments.verbose) {
       std::cerr << Printable(line) << std::endl;

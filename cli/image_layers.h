@@ -13,8 +13,8 @@ namespace firn {
 std::vector<std::string> LayersOf(const std::string& image,
                                   const std::vector<std::string>& directories = {});
 
-// The image that is meant by a path, or by an id ("sha256:…") that is looked for beside `beside` and
-// in FIRN_IMAGE_PATH. Throws kInput.
+// The image that is meant by a path, or by an id ("sha256:…") that is looked for beside `beside`
+// and in FIRN_IMAGE_PATH. Throws kInput.
 std::string FindImage(const std::string& path_or_id, const std::string& beside);
 
 }  // namespace firn

@@ -49,9 +49,9 @@ std::vector<JobImage> OpenLayers(const std::string& path, const std::optional<st
 void CheckJob(const JobArguments& job, const std::string& subcommand);
 
 // Becomes the command, with the variables of its images (JobVariables). Its images are served by a
-// firnd that serves others too (ConnectForJob()) where `may_use_node` says so and there is one, else
-// by one that is launched for each. Returns never; throws where that fails, with the code to exit
-// with in `exit_code` where it is not kRunFailed.
+// firnd that serves others too (ConnectForJob()) where `may_use_node` says so and there is one,
+// else by one that is launched for each. Returns never; throws where that fails, with the code to
+// exit with in `exit_code` where it is not kRunFailed.
 [[noreturn]] void RunJob(const JobArguments& job, const LaunchOptions& launch, bool may_use_node,
                          int& exit_code);
 

@@ -39,7 +39,8 @@ constexpr char kMainFooter[] =
     "2 usage, 3 input, 4 output, 5 damaged image, 6 unsupported image, 7 the system lacks or\n"
     "forbids something, 8 mount point, 9 firnd does not answer, 10 a check of an image failed,\n"
     "11 an image that is not trusted, 130 interrupted;\n"
-    "'firn run', 'firn shell' and 'firn profile' fail with 125, else the exit code is the command's.";
+    "'firn run', 'firn shell' and 'firn profile' fail with 125, else the exit code is the "
+    "command's.";
 
 int PrintError(const std::string& text) {
   std::cerr << "firn: error: " << PrintableLines(text) << std::endl;

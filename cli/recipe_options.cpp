@@ -51,8 +51,9 @@ void AddRecipeOptions(CLI::App& command, RecipeArguments& arguments) {
   command.add_option("--name", arguments.name, "Name of the image [what the source says]");
   command.add_option("--version", arguments.version, "Version of the environment")
       ->option_text("TEXT");
-  command.add_option("--prefix", arguments.prefix,
-                     "Path at which jobs are to see it [a directory's real path, the base's, else /opt/NAME]");
+  command.add_option(
+      "--prefix", arguments.prefix,
+      "Path at which jobs are to see it [a directory's real path, the base's, else /opt/NAME]");
   command.add_option("--base", arguments.base, "Image that this one is to be a layer over")
       ->option_text("IMAGE");
   command.add_option("--python", arguments.python, "Interpreter for a lock: version, name or path")

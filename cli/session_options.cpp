@@ -19,8 +19,8 @@ LaunchOptions SessionOptions::ToLaunchOptions() const {
 }
 
 bool SessionOptions::MayUseNode() const {
-  return !no_daemon && view.empty() && cache_size == 0 && threads == 0 && verify.empty() && log_file.empty() &&
-         config.empty();
+  return !no_daemon && view.empty() && cache_size == 0 && threads == 0 && verify.empty() &&
+         log_file.empty() && config.empty();
 }
 
 void AddNodeOption(CLI::App& app, SessionOptions& options) {

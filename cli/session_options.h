@@ -27,7 +27,8 @@ struct SessionOptions {
   bool MayUseNode() const;
 };
 
-// Adds --config, --foreign, --view, --cache-size, --threads, --verify, --prefetch, --no-prefetch and
+// Adds --config, --foreign, --view, --cache-size, --threads, --verify, --prefetch, --no-prefetch
+// and
 // --log-file. What is not given is as firnd's configuration has it. `options` outlives `app`.
 void AddSessionOptions(CLI::App& app, SessionOptions& options);
 // Adds --no-daemon.

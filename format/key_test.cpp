@@ -129,8 +129,9 @@ TEST_F(KeyFileTest, IsForItsOwnerAlone) {
   EXPECT_EQ(FormatKey(NamedKey::Read(path_ + ".pub").key), kPublic);
   for (const mode_t mode : {0640u, 0604u, 0610u, 0602u}) {
     chmod(path_.c_str(), mode);
-    EXPECT_NE(RefusalOfKey([&] { PrivateKey::Read(path_, NoPassphrase); }).find("others may use too"),
-              std::string::npos);
+    EXPECT_NE(
+        RefusalOfKey([&] { PrivateKey::Read(path_, NoPassphrase); }).find("others may use too"),
+        std::string::npos);
   }
 }
 

@@ -40,9 +40,9 @@ struct VerifyOptions {
 };
 
 // Checks every byte of an image: mark, footer, core table and id, the digests of all sections, the
-// padding, signatures, XXH3-64 and SHA-256 of every extent, the SHA-256 of every file's content. Damage is
-// reported, not thrown; a foreign or newer image throws kUnsupported, a file that is no image
-// kDamaged.
+// padding, signatures, XXH3-64 and SHA-256 of every extent, the SHA-256 of every file's content.
+// Damage is reported, not thrown; a foreign or newer image throws kUnsupported, a file that is no
+// image kDamaged.
 VerifyReport Verify(FileDescriptor fd, const std::string& path, const VerifyOptions& options);
 
 }  // namespace firn

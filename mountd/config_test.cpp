@@ -12,23 +12,13 @@
 #include <vector>
 
 #include "format/error.h"
+#include "format/yaml_mistakes.h"
 
 namespace firn {
 namespace {
 
-// The lines of the message, one a mistake, without the file's name.
 std::vector<std::string> MistakesIn(const std::string& yaml) {
-  std::vector<std::string> mistakes;
-  try {
-    ParseConfig(yaml, "F");
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
-    std::istringstream lines(error.message());
-    std::string line;
-    std::getline(lines, line);
-    while (std::getline(lines, line)) mistakes.push_back(line);
-  }
-  return mistakes;
+  return MistakesOf([&] { ParseConfig(yaml, "F"); });
 }
 
 void ExpectMistake(const std::string& yaml, const std::string& start) {

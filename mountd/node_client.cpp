@@ -133,8 +133,8 @@ AttachedView NodeClient::Attach(const AttachRequest& request) {
                 {"view", request.with_view},
                 {"place", place},
                 {"lease", ToString(request.lease)},
-                 {"name", request.name},
-                 {"below", json::array()}};
+                {"name", request.name},
+                {"below", json::array()}};
   AddToMessage(FindSignatures(request.image, request.path), asked);
   for (const AttachRequest::Below& below : request.below) {
     json described = {{"path", below.path}, {"owner", OwnerOf(below.image)}};

@@ -19,9 +19,9 @@
 //       With "place" true, to root's firnd, it is mounted for the client: on the directory whose
 //       descriptor comes second, if the client may mount there by fusermount3's rules. Then
 //       "mount_id" and "mount_point" are answered, and no descriptors.
-//       With "below", an array of {"path": S, "owner": N}, the lowest image first, whose descriptors
-//       come last, the view is of what the image shows over those; each is leased with it. "below"
-//       is answered with how many.
+//       With "below", an array of {"path": S, "owner": N} and signatures likewise, the lowest image
+//       first, whose descriptors come last, the view is of what the image shows over those; each is
+//       leased with it. "below" is answered with how many.
 //   {"op": "unmount", "mount_id": N, "lazy": B}  such a mount of the client's
 //   {"op": "placed", "mount_id": N}      the view just given has been mounted
 //   {"op": "detach", "lease": S}         ends the leases of that name

@@ -14,8 +14,8 @@ using nlohmann::json;
 std::vector<StackLayer> LayersFrom(const json& saved) {
   std::vector<StackLayer> layers;
   for (const json& layer : saved) {
-    layers.push_back(
-        {.domain = TrustDomainFrom(layer.at(0)), .number = ShareNumber{layer.at(1).get<uint64_t>()}});
+    layers.push_back({.domain = TrustDomainFrom(layer.at(0)),
+                      .number = ShareNumber{layer.at(1).get<uint64_t>()}});
   }
   return layers;
 }

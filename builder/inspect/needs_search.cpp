@@ -14,6 +14,7 @@
 #include "builder/inspect/elf_file.h"
 #include "builder/inspect/needs.h"
 #include "builder/inspect/tree_file.h"
+#include "builder/tree_path.h"
 #include "format/error.h"
 #include "format/file.h"
 #include "format/parallel.h"
@@ -76,13 +77,6 @@ void Read(const std::string& tree, ReadFile& file) {
   }
 }
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t end = path.rfind('/');
-  return end == std::string::npos ? std::string() : path.substr(0, end);
-}
-
-std::string FileNameOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 // Does what the dynamic loader does, for every file of the tree at once.
 class NeedsSearch {
  public:
@@ -105,14 +99,14 @@ class NeedsSearch {
     needs_.other_architectures = std::move(machines);
     for (const auto& [path, file] : files_) {
       if (!IsOurs(*file)) continue;
-      by_name_.emplace(FileNameOf(path), path);
+      by_name_.emplace(NameOf(path), path);
       if (!file->executable) continue;
       // An RPATH of a program, unlike a RUNPATH, holds for every library that it loads.
       if (file->runpath.empty()) AddProgramPaths(path, *file);
     }
     for (const std::string& link : candidates.links) {
       const std::string real = RealPath(link);
-      if (IsLibrary(real)) by_name_.emplace(FileNameOf(link), real);
+      if (IsLibrary(real)) by_name_.emplace(NameOf(link), real);
     }
   }
 
@@ -148,7 +142,7 @@ class NeedsSearch {
 
   // A directory of a search path, below the tree; nullopt where it is of the host.
   std::optional<std::string> SearchDirectory(std::string directory, const std::string& file) const {
-    const std::string own = DirectoryOf(file);
+    const std::string own = ParentOf(file);
     const std::string origin = prefix_ + (own.empty() ? "" : "/" + own);
     for (const std::string variable : {"${ORIGIN}", "$ORIGIN"}) {
       for (size_t at = 0; (at = directory.find(variable, at)) != std::string::npos;) {

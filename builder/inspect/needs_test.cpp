@@ -15,6 +15,7 @@
 
 #include "builder/inspect/elf_file.h"
 #include "builder/inspect/host.h"
+#include "builder/temporary_directory.h"
 #include "format/error.h"
 #include "format/file.h"
 
@@ -23,12 +24,6 @@ namespace {
 
 class NeedsTest : public testing::Test {
  protected:
-  NeedsTest() {
-    std::string name = testing::TempDir() + "/needs.XXXXXX";
-    tree_ = std::filesystem::canonical(mkdtemp(name.data())).string();
-  }
-  ~NeedsTest() override { std::filesystem::remove_all(tree_); }
-
   std::string Place(const std::string& name) const {
     const std::filesystem::path path = tree_ + "/" + name;
     std::filesystem::create_directories(path.parent_path());
@@ -52,7 +47,8 @@ class NeedsTest : public testing::Test {
     return ReadElf(fd.get());
   }
 
-  std::string tree_;
+  const TemporaryDirectory directory_;
+  const std::string tree_ = std::filesystem::canonical(directory_.path()).string();
 };
 
 TEST_F(NeedsTest, ReadsARealProgram) {

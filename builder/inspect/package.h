@@ -20,18 +20,18 @@ struct Package {
   std::string version = {};  // as the package writes it
   std::string license = {};
   bool license_is_expression = false;  // an SPDX expression, by the package's own word
-  std::string origin = {};                  // where it was fetched: a URL, without secrets
-  std::string installer = {};               // of a Python package: "pip", "uv", "conda"
-  std::string part_of = {};                 // of a Python package: the conda package that holds it
+  std::string origin = {};             // where it was fetched: a URL, without secrets
+  std::string installer = {};          // of a Python package: "pip", "uv", "conda"
+  std::string part_of = {};            // of a Python package: the conda package that holds it
   bool editable = false;               // of a Python package: its code lies outside
-  std::string build = {};                   // of a conda package
-  std::string channel = {};                 // of a conda package: a URL or a name
-  std::string subdir = {};                  // of a conda package: "linux-64", "noarch"
-  std::string architecture = {};            // of a Debian package
-  std::string md5 = {};                     // of the file that was fetched, hexadecimal
-  std::string sha256 = {};                  // the same
+  std::string build = {};              // of a conda package
+  std::string channel = {};            // of a conda package: a URL or a name
+  std::string subdir = {};             // of a conda package: "linux-64", "noarch"
+  std::string architecture = {};       // of a Debian package
+  std::string md5 = {};                // of the file that was fetched, hexadecimal
+  std::string sha256 = {};             // the same
   uint64_t files = 0;                  // that it installed, by its own list; 0: unknown
-  std::string location = {};                // path below the prefix of what says all this
+  std::string location = {};           // path below the prefix of what says all this
 
   bool operator==(const Package&) const = default;
 };

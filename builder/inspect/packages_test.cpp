@@ -8,6 +8,7 @@
 
 #include "builder/inspect/header_fields.h"
 #include "builder/inspect/package_search.h"
+#include "builder/temporary_directory.h"
 #include "format/error.h"
 
 namespace firn {
@@ -15,12 +16,6 @@ namespace {
 
 class PackagesTest : public testing::Test {
  protected:
-  PackagesTest() {
-    std::string name = testing::TempDir() + "/packages.XXXXXX";
-    tree_ = std::filesystem::canonical(mkdtemp(name.data())).string();
-  }
-  ~PackagesTest() override { std::filesystem::remove_all(tree_); }
-
   void Write(const std::string& name, const std::string& content) const {
     const std::filesystem::path path = tree_ + "/" + name;
     std::filesystem::create_directories(path.parent_path());
@@ -30,7 +25,8 @@ class PackagesTest : public testing::Test {
     return FindPackages(tree_, [] {});
   }
 
-  std::string tree_;
+  const TemporaryDirectory directory_;
+  const std::string tree_ = std::filesystem::canonical(directory_.path()).string();
 };
 
 const std::string kSite = "lib/python3.11/site-packages/";

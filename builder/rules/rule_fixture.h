@@ -10,6 +10,7 @@
 #include <string>
 
 #include "builder/rules/rule_work.h"
+#include "builder/temporary_directory.h"
 
 namespace firn {
 
@@ -18,15 +19,12 @@ namespace firn {
 class RuleTest : public testing::Test {
  protected:
   RuleTest() {
-    std::string name = testing::TempDir() + "/rules.XXXXXX";
-    directory_ = std::filesystem::canonical(mkdtemp(name.data())).string();
     recipe_.prefix = "/new/prefix";
     tree_.path = directory_;
     tree_.original = "/old/place";
     tree_.image = "science";
     tree_.rebuild = "firn build science.yaml";
   }
-  ~RuleTest() override { std::filesystem::remove_all(directory_); }
 
   void Put(const std::string& path, const std::string& content, mode_t mode = 0644) const {
     const std::filesystem::path at = directory_ + "/" + path;
@@ -48,7 +46,8 @@ class RuleTest : public testing::Test {
     std::filesystem::create_symlink(target, at);
   }
 
-  std::string directory_;
+  const TemporaryDirectory made_;
+  const std::string directory_ = std::filesystem::canonical(made_.path()).string();
   Recipe recipe_;
   std::string said_;
   BuildLog log_{"", [this](std::string_view line) { said_ += std::string(line) + "\n"; }};

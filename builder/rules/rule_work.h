@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "builder/rules.h"
+#include "builder/tree_path.h"
 
 namespace firn {
 
@@ -78,16 +79,6 @@ class RuleWork {
 
 // What the symlink at `path` (absolute) holds; empty where it cannot be read.
 std::string LinkTarget(const std::string& path);
-
-// "a/b/../c" as "a/c", by the text alone.
-std::string NormalPath(std::string_view path);
-
-// Everything up to the last slash; empty for a name without one.
-std::string ParentOf(std::string_view path);
-// What comes after it.
-std::string NameOf(std::string_view path);
-// What leads from the directory `from` to `to`, both below the same place: "../lib".
-std::string RelativePath(const std::string& from, const std::string& to);
 
 }  // namespace firn
 
