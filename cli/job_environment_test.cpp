@@ -48,7 +48,7 @@ TEST(JobEnvironment, KeepsOtherPythonsOut) {
       (Environment{{"PATH", "/p/bin:/bin"}, {"PYTHONPATH", "src"}, {"PYTHONNOUSERSITE", "1"}}));
   EXPECT_EQ(After({Image(EnvironmentKind::kOther, "/p")}, caller).at("PYTHONHOME"), "/other");
   ImageInJob elsewhere = Image(EnvironmentKind::kOther, "/p");  // a Python that is not in bin/
-  elsewhere.manifest.python.emplace();
+  elsewhere.manifest.python = Manifest::Python{};
   EXPECT_EQ(After({elsewhere}, caller).count("PYTHONHOME"), 0u);
 }
 

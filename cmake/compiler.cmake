@@ -6,11 +6,11 @@ if(FIRN_WERROR)
 endif()
 
 if(FIRN_SANITIZE)
+  add_compile_definitions(FIRN_SANITIZED)
   add_compile_options(-fsanitize=${FIRN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${FIRN_SANITIZE})
   if(FIRN_SANITIZE MATCHES thread)
-    # GCC warns that TSAN does not model atomic_thread_fence, which libstdc++'s shared_ptr uses.
-    add_compile_options(-Wno-tsan)
+    add_compile_definitions(FIRN_SANITIZED_THREADS)
   endif()
 else()
   add_compile_options(-fstack-protector-strong)
@@ -19,8 +19,8 @@ else()
   endif()
 endif()
 if(FIRN_SANITIZE MATCHES address)
-  # UBSAN describes every place that it checks: relocated, tens of megabytes are written to at each
-  # start of a program, of which the tests make thousands.
+  # UBSAN describes every place that it checks: relocated, megabytes are written to at each start of
+  # a program, of which the tests make thousands.
   add_compile_options(-fno-pie)
   add_link_options(-no-pie -Wl,-z,relro,-z,now)
 else()

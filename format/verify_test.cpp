@@ -28,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // Every so many bytes are tried, fewer where the sanitizers make each round ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef FIRN_SANITIZED
 constexpr size_t kStride = 37;
 #else
 constexpr size_t kStride = 3;

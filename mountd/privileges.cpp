@@ -31,7 +31,7 @@ class Filter {
   void Allow(int number) { Check(seccomp_rule_add(context_.get(), SCMP_ACT_ALLOW, number, 0)); }
   // Where the bits of `mask` in that argument are `bits`.
   void AllowWhere(int number, unsigned argument, uint64_t mask, uint64_t bits) {
-    const scmp_arg_cmp condition = SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, mask, bits);
+    const scmp_arg_cmp condition = {argument, SCMP_CMP_MASKED_EQ, mask, bits};
     Check(seccomp_rule_add_array(context_.get(), SCMP_ACT_ALLOW, number, 1, &condition));
   }
   void Fail(int number, uint16_t error) {

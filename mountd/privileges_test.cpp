@@ -125,7 +125,7 @@ std::string TryAll(const FileDescriptor& file, pid_t other) {
 }
 
 TEST(PrivilegesTest, AConfinedWorkerIsRefusedWhatServingDoesNotTake) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef FIRN_SANITIZED
   GTEST_SKIP() << "a sanitizer's runtime makes calls that a worker is refused";
 #endif
   const FileDescriptor file = OpenFile(kFile, O_RDONLY, ErrorKind::kInput);

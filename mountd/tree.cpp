@@ -100,7 +100,7 @@ bool Tree::IsInUse(SlotNumber slot) const {
     if (shows(table.lock().get())) return true;
   }
   // What such a request gave out was counted before it let go of its table.
-#ifndef __SANITIZE_THREAD__  // which knows no fences
+#ifndef FIRN_SANITIZED_THREADS  // which knows no fences
   std::atomic_thread_fence(std::memory_order_acquire);
 #endif
   return image->lookups() != 0;

@@ -40,7 +40,7 @@ namespace {
 
 using nlohmann::json;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef FIRN_SANITIZED
 constexpr bool kIsSanitized = true;  // its runtime opens files and starts processes
 #else
 constexpr bool kIsSanitized = false;
