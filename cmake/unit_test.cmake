@@ -1,9 +1,14 @@
-# firn_add_unit_test(NAME LIBRARY [CONCURRENT] SOURCE...): a program of GoogleTest tests that ctest
-# calls NAME_unit, or NAME_concurrent where it also belongs to what ThreadSanitizer runs.
+# firn_add_unit_test(NAME LIBRARY [CONCURRENT] [CONFINED] SOURCE...): a program of GoogleTest tests
+# that ctest calls NAME_unit, or NAME_concurrent where it also belongs to what ThreadSanitizer runs.
+# CONFINED: some of its tests are skipped in sanitized programs, whose runtimes do what they forbid;
+# only those units are tested with release too where scripts/test runs all presets.
 function(firn_add_unit_test name library)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "CONCURRENT" "" "")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "CONCURRENT;CONFINED" "" "")
   set(test ${name}_unit)
   set(labels unit)
+  if(NOT arg_CONFINED)
+    list(APPEND labels sanitized)
+  endif()
   if(arg_CONCURRENT)
     set(test ${name}_concurrent)
     set(labels unit concurrent)

@@ -169,7 +169,8 @@ def test_it_is_found_by_other_commands(job, image):
     assert [lease["name"] for lease in shown["leases"] if "name" in lease] == ["name"]
     for number in (1, 2):  # of the caller's job, and of another one
         checks = json.loads(job.tell("health", "--json", number=number).stdout)["checks"]
-        assert [(check["image"], check["state"]) for check in checks] == [(str(image), "ok")]
+        # Other tests' mounts of this user are checked too.
+        assert [check["state"] for check in checks if check["image"] == str(image)] == ["ok"]
     job.tell("detach", "--lease", "name")
 
 
