@@ -72,7 +72,7 @@ void PrintNeedsText(const Needs& needs) {
   for (const std::string& path : needs.main_programs) {
     programs += (programs.empty() ? "" : ", ") + Printable(path);
   }
-  if (!programs.empty()) PrintField("main programs", programs);
+  if (!programs.empty()) PrintField("programs", programs);
   if (needs.damaged.files > 0) {
     PrintField("damaged",
                Grouped(needs.damaged.files) + " ELF files: " + NeededByText(needs.damaged));
