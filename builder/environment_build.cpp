@@ -17,6 +17,7 @@
 #include "builder/interrupt.h"
 #include "builder/merged_images.h"
 #include "builder/recipe_section.h"
+#include "builder/source_base.h"
 #include "builder/staging.h"
 #include "format/error.h"
 #include "format/file.h"
@@ -84,6 +85,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
 
   EnvironmentSummary summary;
   if (!is_there) summary.source = Realise(recipe.source, place, log, ThrowIfInterrupted);
+  if (is_over_base) DropStaleBytecode(place, staging->changes());
   options.manifest.kind = FindEnvironmentKind(place);  // before the rules remove its marks
   if (is_over_base && options.manifest.kind == EnvironmentKind::kPython) {
     // A base that was a venv lost its marks.

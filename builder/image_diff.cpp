@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <tuple>
-#include <unordered_set>
 #include <utility>
 
-#include "builder/export/image_walk.h"
 #include "builder/export/whole_image.h"
 #include "builder/tree_path.h"
 #include "format/error.h"
@@ -37,21 +35,22 @@ bool SamePackage(const Package& a, const Package& b) {
 
 class FileDiff {
  public:
-  FileDiff(const Image& before, const Image& after, const std::function<void()>& poll)
+  using Entry = MergedImages::Entry;
+
+  FileDiff(const MergedImages& before, const MergedImages& after, const std::function<void()>& poll)
       : before_(before), after_(after), poll_(poll) {}
 
   std::vector<FileChange> Run() {
-    const Inode a = before_.GetInode(before_.root());
-    const Inode b = after_.GetInode(after_.root());
+    const Entry a = before_.root(), b = after_.root();
     Compare("", a, b);
     CompareDirectories("", a, b, 0);
     return std::move(changes_);
   }
 
  private:
-  void CompareDirectories(const std::string& path, const Inode& a, const Inode& b, size_t depth) {
+  void CompareDirectories(const std::string& path, const Entry& a, const Entry& b, size_t depth) {
     CheckDiffDepth(depth);
-    const auto left = EntriesOf(before_, a), right = EntriesOf(after_, b);
+    const auto left = before_.Entries(a), right = after_.Entries(b);
     auto x = left.begin();
     auto y = right.begin();
     while (x != left.end() || y != right.end()) {
@@ -59,14 +58,14 @@ class FileDiff {
       const bool only_left = y == right.end() || (x != left.end() && x->first < y->first);
       const bool only_right = x == left.end() || (y != right.end() && y->first < x->first);
       if (only_left || only_right) {
-        const auto& [name, inode] = only_left ? *x++ : *y++;
+        const auto& [name, entry] = only_left ? *x++ : *y++;
         AddOnly(only_left ? FileChangeKind::kRemoved : FileChangeKind::kAdded, JoinPath(path, name),
-                inode, depth);
+                entry, depth);
         continue;
       }
       const std::string below = JoinPath(path, x->first);
       Compare(below, x->second, y->second);
-      if (x->second.IsDirectory() && y->second.IsDirectory()) {
+      if (x->second.inode().IsDirectory() && y->second.inode().IsDirectory()) {
         CompareDirectories(below, x->second, y->second, depth + 1);
       }
       ++x;
@@ -78,38 +77,38 @@ class FileDiff {
     if (depth <= kMaxDiffDepth) return;
     throw Error(ErrorKind::kUnsupported,
                 "has directories more than " + std::to_string(kMaxDiffDepth) + " deep")
-        .WithPath(before_.path());
+        .WithPath(before_.top().path());
   }
 
-  void AddOnly(FileChangeKind kind, std::string path, const Inode& inode, size_t depth) {
+  void AddOnly(FileChangeKind kind, std::string path, const Entry& entry, size_t depth) {
+    const Inode& inode = entry.inode();
     FileChange change{.kind = kind, .path = std::move(path), .type = inode.type, .what = {}};
     if (inode.IsDirectory()) {
-      change.entries = Count(kind == FileChangeKind::kRemoved ? before_ : after_, inode, depth);
+      change.entries = Count(kind == FileChangeKind::kRemoved ? before_ : after_, entry, depth);
     }
     changes_.push_back(std::move(change));
   }
 
-  uint64_t Count(const Image& image, const Inode& directory, size_t depth) {
+  uint64_t Count(const MergedImages& images, const Entry& directory, size_t depth) {
     CheckDiffDepth(depth);
     uint64_t count = 0;
-    for (const auto& [name, inode] : EntriesOf(image, directory)) {
+    for (const auto& [name, entry] : images.Entries(directory)) {
       poll_();
       ++count;
-      if (inode.IsDirectory()) count += Count(image, inode, depth + 1);
+      if (entry.inode().IsDirectory()) count += Count(images, entry, depth + 1);
     }
     return count;
   }
 
-  void Compare(const std::string& path, const Inode& a, const Inode& b) {
+  void Compare(const std::string& path, const Entry& before, const Entry& after) {
+    const Inode &a = before.inode(), &b = after.inode();
     std::vector<std::string> what;
     if (a.type != b.type) {
       what.emplace_back("type");
     } else if (a.IsRegular()) {
-      if (a.size != b.size || DigestOf(before_, a) != DigestOf(after_, b)) {
-        what.emplace_back("content");
-      }
+      if (a.size != b.size || DigestOf(before) != DigestOf(after)) what.emplace_back("content");
     } else if (a.IsSymlink()) {
-      if (before_.ReadLink(a) != after_.ReadLink(b)) what.emplace_back("target");
+      if (before.image().ReadLink(a) != after.image().ReadLink(b)) what.emplace_back("target");
     } else if (!a.IsDirectory() && a.device != b.device) {
       what.emplace_back("device");
     }
@@ -119,18 +118,18 @@ class FileDiff {
     changes_.push_back({.path = path, .type = b.type, .what = std::move(what)});
   }
 
-  Digest DigestOf(const Image& image, const Inode& file) const {
-    if (!image.foreign()) return image.FileDigest(file.number);
+  Digest DigestOf(const Entry& file) const {
+    if (!file.image().foreign()) return file.image().FileDigest(file.inode().number);
     Sha256 hash;
-    ReadContent(image, file, [&](uint64_t, ByteSpan bytes, bool) {
+    ReadContent(file.image(), file.inode(), [&](uint64_t, ByteSpan bytes, bool) {
       poll_();
       hash.Update(bytes);
     });
     return hash.Finish();
   }
 
-  const Image& before_;
-  const Image& after_;
+  const MergedImages& before_;
+  const MergedImages& after_;
   const std::function<void()>& poll_;
   std::vector<FileChange> changes_;
 };
@@ -164,7 +163,7 @@ std::vector<PackageChange> DiffPackages(const PackageList& before, const Package
   return changes;
 }
 
-std::vector<FileChange> DiffFiles(const Image& before, const Image& after,
+std::vector<FileChange> DiffFiles(const MergedImages& before, const MergedImages& after,
                                   const std::function<void()>& poll) {
   return FileDiff(before, after, poll).Run();
 }

@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "builder/inspect/package.h"
-#include "format/image.h"
+#include "builder/merged_images.h"
+#include "format/inode.h"
 
 namespace firn {
 
@@ -33,9 +34,10 @@ struct FileChange {
 // Pairs packages of one kind and name; those with equal version, build and digests are left out.
 std::vector<PackageChange> DiffPackages(const PackageList& before, const PackageList& after);
 
-// By names, then by the digests that the images hold, without reading contents; files of a foreign
-// image are read. Times are left out, as they say when and not what. `poll` may throw.
-std::vector<FileChange> DiffFiles(const Image& before, const Image& after,
+// What each shows, with the images that it is a layer over: by names, then by the digests that the
+// images hold, without reading contents; files of a foreign image are read. Times are left out, as
+// they say when and not what. `poll` may throw.
+std::vector<FileChange> DiffFiles(const MergedImages& before, const MergedImages& after,
                                   const std::function<void()>& poll);
 
 }  // namespace firn

@@ -89,7 +89,8 @@ class LayerTree {
   }
 
   void HideRest(TreeNode& directory, const Entry& below) const {
-    for (const std::string& name : base_.List(below)) {
+    for (const auto& [shown, entry] : base_.Entries(below)) {
+      const std::string& name = shown;
       const auto at = std::lower_bound(
           directory.children.begin(), directory.children.end(), name,
           [](const auto& child, const std::string& key) { return child->name < key; });

@@ -4,6 +4,7 @@
 
 #include <ranges>
 #include <set>
+#include <string>
 #include <utility>
 
 #include "format/error.h"
@@ -20,10 +21,13 @@ bool IsWhiteout(FileType type, uint32_t device) {
   return type == FileType::kCharacterDevice && device == 0;
 }
 
-MergedImages::MergedImages(const std::vector<std::string>& paths)
+MergedImages::MergedImages(const std::vector<std::string>& paths, bool allow_foreign)
     : cache_(std::make_unique<BlockCache>(kMergedCacheBytes)) {
+  ImageOptions options;
+  options.allow_foreign = allow_foreign;
   for (const std::string& path : paths) {
-    images_.push_back(Image::Open(OpenFile(path, O_RDONLY, ErrorKind::kInput), path, *cache_));
+    images_.push_back(
+        Image::Open(OpenFile(path, O_RDONLY, ErrorKind::kInput), path, *cache_, options));
   }
 }
 
@@ -53,22 +57,29 @@ std::optional<MergedImages::Entry> MergedImages::Lookup(const Entry& directory,
   return found;
 }
 
-std::vector<std::string> MergedImages::List(const Entry& directory) const {
-  std::set<std::string> shown;
-  std::set<std::string> hidden;
+std::map<std::string, MergedImages::Entry> MergedImages::Entries(const Entry& directory) const {
+  std::map<std::string, Entry> entries;
+  std::set<std::string> closed;  // names of which the images further below show nothing
   for (const Entry::Part& part : directory.parts) {
-    part.image->ListDirectory(part.inode, 0, [&](const DirectoryEntry& entry) {
-      std::string name(entry.name);
-      const bool is_device = entry.type == FileType::kCharacterDevice;
-      if (is_device && IsWhiteout(entry.type, part.image->GetInode(entry.inode).device)) {
-        if (!shown.contains(name)) hidden.insert(std::move(name));
-      } else if (!hidden.contains(name)) {
-        shown.insert(std::move(name));
+    part.image->ListDirectory(part.inode, 0, [&](const DirectoryEntry& listed) {
+      std::string name(listed.name);
+      if (closed.contains(name)) return true;
+      const Inode inode = part.image->GetInode(listed.inode);
+      const auto known = entries.find(name);
+      if (IsWhiteout(inode.type, inode.device)) {
+        closed.insert(std::move(name));
+      } else if (known == entries.end()) {
+        entries[name].parts.push_back({part.image, inode});
+        if (!inode.IsDirectory()) closed.insert(std::move(name));
+      } else if (inode.IsDirectory()) {
+        known->second.parts.push_back({part.image, inode});
+      } else {
+        closed.insert(std::move(name));
       }
       return true;
     });
   }
-  return {shown.begin(), shown.end()};
+  return entries;
 }
 
 }  // namespace firn

@@ -1,7 +1,7 @@
 #ifndef FIRN_BUILDER_MERGED_IMAGES_H_
 #define FIRN_BUILDER_MERGED_IMAGES_H_
 
-#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,13 +33,13 @@ class MergedImages {
   };
 
   // The lowest first, as a job would show them. Throws as Image::Open().
-  explicit MergedImages(const std::vector<std::string>& paths);
+  explicit MergedImages(const std::vector<std::string>& paths, bool allow_foreign = false);
 
   Entry root() const;
   // nullopt where the directory has no such name.
   std::optional<Entry> Lookup(const Entry& directory, std::string_view name) const;
-  // The names of the directory, in the order of their bytes.
-  std::vector<std::string> List(const Entry& directory) const;
+  // What the directory shows, by name, in the order of their bytes.
+  std::map<std::string, Entry> Entries(const Entry& directory) const;
   // The image on top.
   const Image& top() const { return *images_.back(); }
 

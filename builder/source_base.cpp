@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "builder/environment_kind.h"
+#include "builder/inspect/tree_file.h"
 #include "builder/source_parts.h"
 
 namespace firn {
@@ -21,6 +22,22 @@ void AllowInstalls(const std::string& tree) {
     for (const auto& library : fs::directory_iterator(tree + libraries, none)) {
       if (!library.path().filename().string().starts_with("python3")) continue;
       fs::remove(library.path() / "EXTERNALLY-MANAGED");
+    }
+  }
+}
+
+void DropStaleBytecode(const std::string& tree, const std::string& changes) {
+  for (const auto& entry : fs::recursive_directory_iterator(changes)) {
+    const fs::path& written = entry.path();
+    if (written.extension() != ".py" || !fs::is_regular_file(entry.symlink_status())) continue;
+    const fs::path cache = written.parent_path().lexically_relative(changes) / "__pycache__";
+    if (!fs::is_directory(fs::symlink_status(tree / cache))) continue;
+    const std::string start = written.stem().string() + ".";
+    for (const std::string& name : NamesIn(tree / cache)) {
+      const bool is_old = !fs::exists(fs::symlink_status(changes / cache / name));
+      if (name.starts_with(start) && name.ends_with(".pyc") && is_old) {
+        fs::remove(tree / cache / name);
+      }
     }
   }
 }

@@ -15,6 +15,11 @@ bool ShowsBase(const std::string& tree);
 // conda-meta/frozen. The rules put them back, with the layer's name.
 void AllowInstalls(const std::string& tree);
 
+// Byte code of the base whose source the tools replaced: an image's is never compared with its
+// source, so that the old module would be imported. `changes`: what was written, as the upper
+// directory of an overlay over the base has it.
+void DropStaleBytecode(const std::string& tree, const std::string& changes);
+
 // Has uv take a base that was a venv for one again while this lives, so that it adds to it and does
 // not make it anew. The interpreter sees no difference.
 class VenvFace {

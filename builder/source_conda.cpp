@@ -4,7 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "builder/conda_base.h"
 #include "builder/conda_lock.h"
+#include "builder/source_base.h"
 #include "builder/source_parts.h"
 #include "format/error.h"
 
@@ -36,7 +38,17 @@ void MarkAsEnvironment(const std::string& tree) {
   WriteScratchFile(tree + "/conda-meta/history", "");
 }
 
-void InstallExplicit(const SourceJob& job, const std::string& tool, const std::string& list) {
+// Over a base, only what it lacks: tools differ in what they make of packages that are there.
+void InstallExplicit(const SourceJob& job, const std::string& tool, std::string list) {
+  if (ShowsBase(job.tree)) {
+    CondaAddition addition = CompareWithBase(job.tree, list, job.source.path);
+    job.tools.Note("firn: the base has " + std::to_string(addition.kept) + " of " +
+                   std::to_string(addition.kept + addition.added) + " packages, and " +
+                   std::to_string(addition.replaced.size()) + " in another build");
+    RemoveCondaPackages(job.tree, addition.replaced, job.poll);
+    if (addition.added == 0) return;
+    list = std::move(addition.list);
+  }
   const std::string file = job.scratch + "/explicit.txt";
   WriteScratchFile(file, list);
   MarkAsEnvironment(job.tree);
@@ -97,6 +109,7 @@ RealisedSource RealiseEnvironmentFile(const SourceJob& job, std::string text) {
         .WithPath(path);
   }
   const std::string tool = FindCondaTool(job);
+  if (ShowsBase(job.tree)) CompareWithBase(job.tree, "", path);
   MarkAsEnvironment(job.tree);
   // conda has a command of its own for these files, the others do not.
   std::vector<std::string> words{tool};

@@ -32,6 +32,8 @@ class SourceTools {
   // Throws kInput with the last lines that it printed where it fails.
   void Run(const Command& command);
 
+  // A line of the log that is no tool's.
+  void Note(std::string_view line) { log_.Write(line); }
   // Packages that the tools said they built from sources.
   const std::set<std::string>& built() const { return built_; }
 

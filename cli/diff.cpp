@@ -12,7 +12,7 @@
 #include "builder/interrupt.h"
 #include "cli/commands.h"
 #include "cli/image_file.h"
-#include "cli/open_image.h"
+#include "cli/image_layers.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "format/appendix.h"
@@ -24,6 +24,7 @@ namespace {
 constexpr char kDiffFooter[] =
     "Packages first, then files by what their digests say: '-' only in A, '+' only in B, '~' in\n"
     "both and not the same. Contents are not read, but for --foreign ones. Times are left out.\n"
+    "A layer counts for what it shows over its base, which is looked for as 'firn run' does.\n"
     "\n"
     "Exit codes: 0 no difference; 1 there are differences; 2 and above: trouble, as elsewhere.\n"
     "\n"
@@ -177,10 +178,9 @@ bool Compare(const DiffArguments& arguments) {
     }
   }
   if (all || arguments.files) {
-    const OpenedImage before = OpenTree(arguments.before, arguments.foreign);
-    const OpenedImage after = OpenTree(arguments.after, arguments.foreign);
-    const std::vector<FileChange> changes =
-        DiffFiles(*before.image, *after.image, ThrowIfInterrupted);
+    const MergedImages before(LayersOf(arguments.before), arguments.foreign);
+    const MergedImages after(LayersOf(arguments.after), arguments.foreign);
+    const std::vector<FileChange> changes = DiffFiles(before, after, ThrowIfInterrupted);
     differ = differ || !changes.empty();
     json["files"] = FilesJson(changes);
     if (!arguments.json) PrintFileChanges(changes);

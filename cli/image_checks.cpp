@@ -252,6 +252,7 @@ class CheckRun {
   }
 
   const std::string& failures() const { return failures_; }
+  unsigned begun() const { return begun_; }
 
  private:
   void ReadOutput() {
@@ -270,6 +271,7 @@ class CheckRun {
       ended_ = true;
     } else if (record.contains("begin")) {
       name_ = record["begin"].get<std::string>();
+      ++begun_;
       last_.clear();
       show_("firn: check: " + name_);
     } else {
@@ -304,17 +306,18 @@ class CheckRun {
   std::string name_;              // of the check that runs
   std::deque<std::string> last_;  // lines that it printed
   std::string failures_;
+  unsigned begun_ = 0;  // how many checks
   bool ended_ = false;
 };
 
 }  // namespace
 
-void RunChecks(const std::string& image, const ImageChecks& checks,
-               const std::function<void(std::string_view line)>& show,
-               const std::function<void()>& poll) {
+unsigned RunChecks(const std::string& image, const ImageChecks& checks,
+                   const std::function<void(std::string_view line)>& show,
+                   const std::function<void()>& poll) {
   CheckRun run(image, checks, show);
   run.Wait(poll);
-  if (run.failures().empty()) return;
+  if (run.failures().empty()) return run.begun();
   throw Error(ErrorKind::kCheck, "the image does not pass its checks" + run.failures())
       .WithPath(image);
 }

@@ -24,11 +24,12 @@ struct ImageChecks {
 // `show` gets what they print, by lines, and what they are; `poll` is called about ten times a
 // second and may throw to give up, which ends them. Every check is run. Throws kCheck for those
 // that failed, with the end of their output, and kSystem and the like where none can be run.
+// Returns how many there were.
 //
 // Needs a process with one thread.
-void RunChecks(const std::string& image, const ImageChecks& checks,
-               const std::function<void(std::string_view line)>& show,
-               const std::function<void()>& poll);
+unsigned RunChecks(const std::string& image, const ImageChecks& checks,
+                   const std::function<void(std::string_view line)>& show,
+                   const std::function<void()>& poll);
 
 }  // namespace firn
 

@@ -68,6 +68,28 @@ ImageTrust JudgeSignatures(const std::string& image, const Digest& id,
   return trust;
 }
 
+ImageTrust ReadImageSignatures(int fd, const Appendix& appendix) {
+  ImageTrust trust;
+  const auto take = [&](const std::string& place, const auto& read) {
+    try {
+      if (const std::optional<SignatureArea> area = read()) {
+        Judge(*area, place, appendix.id(), nullptr, trust);
+      }
+    } catch (const Error& error) {
+      const bool is_of_file = error.kind() == ErrorKind::kDamaged ||
+                              error.kind() == ErrorKind::kUnsupported ||
+                              error.kind() == ErrorKind::kInput;
+      if (!is_of_file) throw;
+      trust.damages.push_back(place + ": " + error.message());
+    }
+  };
+  const std::string& image = appendix.path();
+  const std::string detached = DetachedPathOf(image);
+  take(image, [&] { return ReadSignatures(fd, appendix, image); });
+  take(detached, [&] { return ReadDetachedSignatures(detached); });
+  return trust;
+}
+
 nlohmann::ordered_json SignaturesToJson(const ImageTrust& trust) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const ImageTrust::Signature& signature : trust.signatures) {

@@ -34,6 +34,10 @@ ImageTrust JudgeSignatures(const std::string& image, const Digest& id,
                            const std::optional<SignatureArea>& in_image,
                            const std::string& detached, const TrustedKeys* trusted);
 
+// The same for who asks of signatures only, when no key is trusted: what cannot be read is one of
+// the damages, too.
+ImageTrust ReadImageSignatures(int fd, const Appendix& appendix);
+
 nlohmann::ordered_json SignaturesToJson(const ImageTrust& trust);
 void PrintSignatures(const ImageTrust& trust);
 

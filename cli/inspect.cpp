@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/image_file.h"
+#include "cli/image_trust.h"
 #include "cli/inspect_environment.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -65,7 +66,29 @@ nlohmann::ordered_json PythonJson(const Manifest::Python& python) {
           {"not_compiled", python.not_compiled}};
 }
 
-void PrintImageJson(const Appendix& appendix, const Manifest& manifest,
+// Whom to trust is asked of 'firn verify', which looks at all that was signed.
+nlohmann::ordered_json SignaturesJson(const ImageTrust& trust) {
+  nlohmann::ordered_json json = SignaturesToJson(trust);
+  for (auto& signature : json) signature.erase("trusted");
+  return json;
+}
+
+void PrintSignatureFields(const ImageTrust& trust, const std::string& image) {
+  const char* label = "signatures";
+  for (const ImageTrust::Signature& signature : trust.signatures) {
+    std::string text = FormatKey(signature.key);
+    if (signature.place != image) text += " in " + Printable(signature.place);
+    if (!signature.is_right) text += ": does NOT hold for this image";
+    PrintField(std::exchange(label, ""), text);
+  }
+  for (const auto& findings : {trust.damages, trust.others}) {
+    for (const std::string& finding : findings) {
+      PrintField(std::exchange(label, ""), Printable(finding));
+    }
+  }
+}
+
+void PrintImageJson(int fd, const Appendix& appendix, const Manifest& manifest,
                     const InspectOptions& options) {
   const Manifest::Contents& contents = manifest.contents;
   nlohmann::ordered_json json = {
@@ -94,6 +117,10 @@ void PrintImageJson(const Appendix& appendix, const Manifest& manifest,
         {"bytes", contents.bytes}}},
   };
   if (manifest.python) json["python"] = PythonJson(*manifest.python);
+  const ImageTrust trust = ReadImageSignatures(fd, appendix);
+  json["signatures"] = SignaturesJson(trust);
+  json["signature_findings"] = trust.damages;
+  for (const std::string& other : trust.others) json["signature_findings"].push_back(other);
   json["sections"] = nlohmann::ordered_json::array();
   for (const Section& section : appendix.core().sections) {
     json["sections"].push_back({{"name", section.name},
@@ -130,10 +157,11 @@ void PrintPython(const Manifest::Python& python) {
   }
 }
 
-void PrintText(const Appendix& appendix, const Manifest& manifest) {
+void PrintText(int fd, const Appendix& appendix, const Manifest& manifest) {
   PrintField("name", Printable(manifest.name));
   PrintField("prefix", Printable(manifest.prefix));
   PrintField("id", FormatImageId(appendix.id()));
+  PrintSignatureFields(ReadImageSignatures(fd, appendix), appendix.path());
   PrintField("built by", Printable(manifest.builder));
   PrintField("file times", FormatUtc(manifest.time));
   PrintField("size", SizeText(appendix.file_length()));
@@ -186,9 +214,9 @@ void Inspect(const InspectOptions& options) {
   } else if (!options.lock.empty()) {
     PrintLocks(fd.get(), appendix, options.lock == "*" ? "" : options.lock, options.json);
   } else if (options.json) {
-    PrintImageJson(appendix, appendix.ReadManifest(fd.get()), options);
+    PrintImageJson(fd.get(), appendix, appendix.ReadManifest(fd.get()), options);
   } else {
-    PrintText(appendix, appendix.ReadManifest(fd.get()));
+    PrintText(fd.get(), appendix, appendix.ReadManifest(fd.get()));
   }
 }
 

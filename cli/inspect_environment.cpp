@@ -68,16 +68,25 @@ void PrintNeedsText(const Needs& needs) {
     PrintField("loader", Printable(interpreter.path) +
                              (interpreter.in_image ? " (in the image)" : std::string()));
   }
+  std::string programs;
+  for (const std::string& path : needs.main_programs) {
+    programs += (programs.empty() ? "" : ", ") + Printable(path);
+  }
+  if (!programs.empty()) PrintField("programs", programs);
   if (needs.damaged.files > 0) {
     PrintField("damaged",
                Grouped(needs.damaged.files) + " ELF files: " + NeededByText(needs.damaged));
   }
   std::vector<std::vector<std::string>> rows;
   for (const Needs::HostLibrary& library : needs.host_libraries) {
-    rows.push_back({"  " + Printable(library.name), Printable(JoinedVersions(library)),
-                    NeededByText(library.needed_by)});
+    const bool is_required =
+        std::ranges::any_of(needs.required.host_libraries,
+                            [&](const auto& other) { return other.name == library.name; });
+    rows.push_back({(is_required ? "* " : "  ") + Printable(library.name),
+                    Printable(JoinedVersions(library)), NeededByText(library.needed_by)});
   }
-  if (!rows.empty()) std::cout << "libraries of the host, versions, needed by:\n";
+  if (!rows.empty())
+    std::cout << "libraries of the host (*: of the main programs), versions, needed by:\n";
   PrintTable(rows);
   rows.clear();
   for (const Needs::ImageLibrary& library : needs.unsearched) {

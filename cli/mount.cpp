@@ -32,7 +32,8 @@ constexpr char kMountFooter[] =
     "Returns when the image can be used. firnd serves it in the background until it is unmounted.\n"
     "Root's mounts are for everybody, as are an ordinary user's where root's firnd serves the "
     "node;\n"
-    "elsewhere those are made through fusermount3 and for that user alone.\n"
+    "elsewhere those are made through fusermount3 and for that user alone, and not for layers:\n"
+    "'firn run' and 'firn shell' show these.\n"
     "\n"
     "Examples:\n"
     "  firn mount science.firn /mnt/science\n"
@@ -115,6 +116,29 @@ SessionAddress MountThroughNode(NodeClient& node, const std::vector<JobImage>& i
   return {.pid = attached.pid, .view = ViewKind::kOverlay, .control = {}};
 }
 
+// fusermount3 mounts FUSE file systems alone, and an overlay in a namespace of the user's own is
+// seen there only.
+Error MayNotMerge(const std::vector<JobImage>& images, const std::string& directory) {
+  const std::string& name = images.back().name;
+  std::string below;
+  for (const JobImage& image : images) {
+    if (&image != &images.back()) below += (below.empty() ? "" : ", ") + image.name;
+  }
+  std::string remedy = "For a command or a shell that sees it at its prefix:\n";
+  remedy += "  firn run " + name + " -- COMMAND\n";
+  remedy += "  firn shell " + name + "\n";
+  remedy += "To have it at the directory, make one image of it and mount that:\n";
+  remedy += "  firn flatten " + name + " -o WHOLE.firn\n";
+  remedy += "  firn mount WHOLE.firn " + directory + "\n";
+  remedy += "Or ask the site to run 'firnd --node' as root: then 'firn mount' shows layers too.";
+  return Error(ErrorKind::kUnsupported,
+               "is a layer over " + below +
+                   ": showing them as one at a directory takes root, or root's firnd, which does "
+                   "not serve this mount",
+               remedy)
+      .WithPath(name);
+}
+
 // Without the node's firnd.
 SessionAddress MountAlone(const std::vector<JobImage>& images, const std::string& directory,
                           const SessionOptions& session) {
@@ -122,13 +146,7 @@ SessionAddress MountAlone(const std::vector<JobImage>& images, const std::string
   if (images.size() == 1) {
     return LaunchSession(top.fd, top.name, directory, session.ToLaunchOptions());
   }
-  const char* const remedy =
-      "'firn run' shows it with its base; 'firn flatten' makes one image of both.";
-  if (!MayMount()) {
-    throw Error(ErrorKind::kUnsupported,
-                "a layer is shown at a directory by root or root's firnd alone", remedy)
-        .WithPath(top.name);
-  }
+  if (!MayMount()) throw MayNotMerge(images, directory);
   if (session.ToLaunchOptions().view == ViewChoice::kDirect) {
     throw Error(ErrorKind::kUsage, "a layer and its base are shown through an overlay",
                 "Leave out --view direct.")

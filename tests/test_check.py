@@ -11,7 +11,7 @@ import time
 import pytest
 
 PYTHON = "/usr/bin/python3"
-CHECK_FAILED = 10
+SYSTEM, CHECK_FAILED = 7, 10
 
 
 def make_venv(root, *options):
@@ -288,3 +288,44 @@ def test_firn_check_asks_what_every_python_environment_is_asked(firn, packages):
     result, image = packages.build(firn)
     assert result.returncode == 0, result.stderr
     assert "modules of" in firn.run("check", image, user=packages.user).stdout
+
+
+def add_extension(packages, name):
+    """A module that needs a library which is nowhere."""
+    library = packages.root.parent / "libfirngone.so.7"
+    for words in (["-Wl,-soname,libfirngone.so.7", "-o", library],
+                  ["-Wl,--no-as-needed", library, "-o", packages.site / f"{name}.so"]):
+        subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "/dev/null", "-x", "none", *words],
+                       check=True)
+    library.unlink()
+
+
+def test_what_only_a_module_needs_that_nothing_imports(firn, packages):
+    packages.add("plugged", {"plugged": (
+        "try:\n"
+        "    import firn_plugin\n"
+        "except ImportError as error:\n"
+        "    assert 'libfirngone' in str(error), error\n")})
+    add_extension(packages, "firn_plugin")
+    result, image = packages.build(firn)
+    assert result.returncode == 0, result.stderr
+    result = firn.run("check", image, user=packages.user)
+    assert "expected the library libfirngone.so.7, found none" in result.stdout
+    (line,) = [line for line in result.stdout.splitlines() if "firn_plugin.so" in line]
+    assert "the checks pass without; needed only by lib/python3" in line
+    assert firn.run("check", "-q", image, user=packages.user).stdout == ""
+    report = json.loads(firn.run("check", "--json", image, user=packages.user).stdout)
+    assert report["ok"] and [need["required"] for need in report["missing"]] == [False]
+    # Nothing says that it can be done without.
+    result = firn.run("check", "--needs-only", image, user=packages.user, check=False)
+    assert result.returncode == SYSTEM and "no check was run" in result.stdout
+
+
+def test_what_a_module_needs_that_a_check_imports(firn, packages):
+    packages.add("plugged", {"plugged": "import firn_plugin"})
+    add_extension(packages, "firn_plugin")
+    result, image = packages.build_directory(firn, "--no-check")
+    assert result.returncode == 0, result.stderr
+    result = firn.run("check", image, user=packages.user, check=False)
+    assert result.returncode == SYSTEM
+    assert "needed by lib/python3" in result.stdout and "libfirngone" in result.stderr

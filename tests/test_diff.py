@@ -44,10 +44,17 @@ def change(root):
 
 
 @pytest.fixture(scope="module")
-def images(firn, scratch):
+def all_images(firn, scratch):
+    """(before, after, after as a layer over before)."""
     tree = make_tree(scratch / "diff-tree")
     before = build(firn, tree, scratch / "before.firn")
-    return before, build(firn, change(tree), scratch / "after.firn")
+    after = build(firn, change(tree), scratch / "after.firn")
+    return before, after, build(firn, tree, scratch / "layer.firn", "--base", before)
+
+
+@pytest.fixture
+def images(all_images):
+    return all_images[:2]
 
 
 def diff(firn, *arguments):
@@ -128,3 +135,40 @@ def test_trouble_is_neither_equal_nor_different(firn, images, directory):
     result = diff(firn, "--packages", images[0], plain)
     assert result.returncode == USAGE
     assert "has no list of packages" in result.stderr
+
+
+def test_a_layer_counts_for_what_it_shows(firn, all_images):
+    before, after, layer = all_images
+    result = diff(firn, layer, after)
+    assert (result.returncode, result.stdout) == (0, "")
+    for pair in ((before, "B"), ("B", before)):
+        with_layer, with_whole = (
+            json.loads(diff(firn, "--json", *(image if name == "B" else name for name in pair)).stdout)
+            for image in (layer, after))
+        assert with_layer["files"] == with_whole["files"] and with_layer["files"]["changed"]
+        assert with_layer["packages"] == with_whole["packages"]
+
+
+def test_two_layers_of_one_base(firn, all_images, scratch, directory):
+    before, _, layer = all_images
+    tree = directory / "tree"
+    shutil.copytree(scratch / "diff-tree", tree, symlinks=True)
+    (tree / "new").unlink()
+    (tree / "data" / "content").write_text("three")
+    other = build(firn, tree, scratch / "other.firn", "--base", before)
+    files = json.loads(diff(firn, "--json", layer, other).stdout)["files"]
+    assert files == {
+        "added": [], "removed": [{"path": "new", "type": "file"}],
+        "changed": [{"path": "data/content", "type": "file", "what": ["content"]}]}
+
+
+def test_a_layer_without_its_base(firn, all_images, directory):
+    before, after, layer = all_images
+    lonely = shutil.copy(layer, directory / "lonely.firn")
+    result = diff(firn, after, lonely)
+    assert result.returncode == INPUT
+    assert "expected the base image sha256:" in result.stderr and "FIRN_IMAGE_PATH" in result.stderr
+    # What a layer says of its packages stands for all that it shows.
+    assert diff(firn, "--packages", after, lonely).returncode == 0
+    shutil.copy(before, directory / "base.firn")
+    assert diff(firn, after, lonely).returncode == 0

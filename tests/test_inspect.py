@@ -218,6 +218,31 @@ def test_a_missing_library_is_named_with_who_needs_it(firn, needy):
     assert missing["needed_by"] == ["lib/user.so"]
 
 
+def test_what_the_interpreter_needs_is_required(firn, directory):
+    """And what the libraries of the image need that are loaded for it."""
+    tree = as_environment(directory / "tree")
+    gone = compile_c(directory / "gone" / "libfirngone.so.7", "-shared", "-fPIC",
+                     "-Wl,-soname,libfirngone.so.7")
+    middle = compile_c(tree / "lib" / "libfirnmiddle.so.1", "-shared", "-fPIC",
+                       "-Wl,-soname,libfirnmiddle.so.1", "-Wl,--no-as-needed", gone)
+    program = "int main(void) { return 0; }\n"
+    for name, library in (("python3.11", middle), ("tool", "-lm")):
+        compile_c(tree / "bin" / name, "-Wl,--no-as-needed", library, "-Wl,-rpath,$ORIGIN/../lib",
+                  "-Wl,--allow-shlib-undefined", source=program)
+    image = build(firn, tree, directory / "required.firn", "--no-compile", "--no-check")
+    required = inspect(firn, image, "--needs")["required"]
+    assert required["main_programs"] == ["bin/python3.11"]
+    assert {library["name"]: library["needed_by"] for library in required["host_libraries"]} == {
+        "libc.so.6": ["bin/python3.11", "lib/libfirnmiddle.so.1"],
+        "libfirngone.so.7": ["lib/libfirnmiddle.so.1"]}
+    text = firn.run("inspect", "--needs", image).stdout
+    assert "* libfirngone.so.7" in text and "  libm.so.6" in text and "* libm.so.6" not in text
+    report = firn.run("check", "--json", "--needs-only", image, check=False)
+    assert report.returncode == SYSTEM
+    (missing,) = json.loads(report.stdout)["missing"]
+    assert missing["required"] and missing["name"] == "libfirngone.so.7"
+
+
 def test_a_library_is_found_where_the_loader_is_told_to_look(firn, needy):
     image, outside = needy
     environment = os.environ | {"LD_LIBRARY_PATH": str(outside / "gone")}

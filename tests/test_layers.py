@@ -1,6 +1,7 @@
 """Layers: images of what differs from a base, shown merged with it."""
 
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -128,10 +129,23 @@ def test_a_layer_is_mounted_by_root(firn, root_user, images, directory):
 
 
 def test_a_layer_that_a_user_cannot_mount(firn, ordinary_user, images):
+    """The message says what to do instead, and that is so."""
     place = ordinary_user.make_directory("layers-place")
     result = firn.run("mount", "--no-daemon", images[1], place, user=ordinary_user, check=False)
-    assert result.returncode != 0
-    assert "root's firnd" in result.stderr and "flatten" in result.stderr
+    assert result.returncode == 6
+    assert f"is a layer over {images[0]}" in result.stderr and "root's firnd" in result.stderr
+    assert os.listdir(place) == []
+    advice = [line.split()[1:] for line in result.stderr.splitlines()
+              if line.startswith("  firn ")]
+    whole = ordinary_user.make_directory("layers-whole") / "whole.firn"
+    actual = {"COMMAND": "true", "WHOLE.firn": whole}
+    run, shell, flatten, mount = [[actual.get(word, word) for word in words] for words in advice]
+    firn.run(*run, user=ordinary_user)
+    firn.run(*shell, user=ordinary_user)
+    firn.run(*flatten, user=ordinary_user)
+    if shutil.which("fusermount3"):
+        firn.run(*mount, user=ordinary_user)
+        firn.run("unmount", place, user=ordinary_user)
 
 
 def test_a_lost_base_leaves_nothing_mounted(firn, root_user, images, directory):

@@ -166,6 +166,36 @@ def test_who_signed_is_told_or_why_nobody_is_trusted(firn, image, keys, director
     assert code == DAMAGED and "is not by that key, or damaged" in why
 
 
+def test_inspect_shows_who_signed_and_whether_it_holds(firn, image, keys, directory):
+    def inspect():
+        report = json.loads(firn.run("inspect", "--json", image).stdout)
+        return report["signatures"], report["signature_findings"]
+
+    assert inspect() == ([], [])
+    assert "signatures" not in firn.run("inspect", image).stdout
+    alice, bob = (f"ed25519:{public_key(keys / f'{name}.pub').hex()}" for name in ("alice", "bob"))
+    detached = directory / "image.firn.sig"
+    firn.run("sign", image, "--key", keys / "alice")
+    firn.run("sign", "--detached", image, "--key", keys / "bob")
+    assert inspect() == ([{"place": str(image), "key": alice, "right": True},
+                          {"place": str(detached), "key": bob, "right": True}], [])
+    text = firn.run("inspect", image).stdout
+    assert f"{alice}\n" in text and f"{bob} in {detached}\n" in text and "NOT" not in text
+
+    # Forged: the signature of another.
+    image_id, entries = signatures(area_of(image))
+    detached.write_bytes(make_area(image_id, [(public_key(keys / "bob.pub"), entries[0][1])]))
+    (_, forged), (finding,) = inspect()
+    assert not forged["right"] and "is not by that key, or damaged" in finding
+    assert f"{bob} in {detached}: does NOT hold" in firn.run("inspect", image).stdout
+    detached.write_bytes(make_area(bytes(32), entries))
+    (_, other), findings = inspect()
+    assert not other["right"] and any("over another image" in finding for finding in findings)
+    detached.write_bytes(b"no signatures")
+    (right,), (finding,) = inspect()
+    assert right["right"] and finding.startswith(f"{detached}: ")
+
+
 def test_damaged_signatures_are_found_and_harm_nothing_else(firn, fuse, image, keys, tree):
     firn.run("sign", image, "--key", keys / "alice")
     good = image.read_bytes()

@@ -128,8 +128,8 @@ NeededBy One(const std::string& path) {
   return needed_by;
 }
 
-void CheckVersions(const Needs::HostLibrary& library, const Host::Library& found, const Host& host,
-                   std::vector<MissingNeed>& missing) {
+void CheckVersions(const HostNeeds::HostLibrary& library, const Host::Library& found,
+                   const Host& host, std::vector<MissingNeed>& missing) {
   for (const auto& [kind, version] : library.versions) {
     const std::string name = version.version.empty() ? kind : kind + "_" + version.version;
     const bool by_number = kind == "GLIBC" && !version.version.empty() && !host.glibc.empty();
@@ -153,7 +153,7 @@ void CheckVersions(const Needs::HostLibrary& library, const Host::Library& found
   }
 }
 
-void CheckProcessor(const Needs& needs, const Host& host, std::vector<MissingNeed>& missing) {
+void CheckProcessor(const HostNeeds& needs, const Host& host, std::vector<MissingNeed>& missing) {
   if (needs.x86_64_level <= host.x86_64_level || host.x86_64_level == 0) return;
   missing.push_back({.kind = "cpu",
                      .name = "x86-64-v" + std::to_string(needs.x86_64_level),
@@ -162,6 +162,34 @@ void CheckProcessor(const Needs& needs, const Host& host, std::vector<MissingNee
                                 std::to_string(host.x86_64_level),
                      .remedy = "Run on a newer processor.",
                      .needed_by = One(needs.x86_64_level_needed_by)});
+}
+
+std::vector<MissingNeed> MissingOf(const HostNeeds& needs, const Host& host) {
+  std::vector<MissingNeed> missing;
+  CheckProcessor(needs, host, missing);
+  for (const HostNeeds::Interpreter& interpreter : needs.interpreters) {
+    if (interpreter.in_image || host.can_execute(interpreter.path)) continue;
+    missing.push_back(
+        {.kind = "interpreter",
+         .name = interpreter.path,
+         .message = "expected the dynamic loader " + interpreter.path + ", found none there",
+         .remedy = "Run on a machine with the C library that the programs were "
+                   "built for.",
+         .needed_by = interpreter.needed_by});
+  }
+  for (const HostNeeds::HostLibrary& library : needs.host_libraries) {
+    const std::optional<Host::Library> found = host.find_library(library.name);
+    if (found) {
+      CheckVersions(library, *found, host, missing);
+    } else {
+      missing.push_back({.kind = "library",
+                         .name = library.name,
+                         .message = "expected the library " + library.name + ", found none",
+                         .remedy = LibraryRemedy(library.name),
+                         .needed_by = library.needed_by});
+    }
+  }
+  return missing;
 }
 
 }  // namespace
@@ -176,38 +204,25 @@ Host ThisHost() {
 }
 
 std::vector<MissingNeed> FindMissing(const Needs& needs, const Host& host) {
-  std::vector<MissingNeed> missing;
   if (!needs.architecture.empty() && needs.architecture != host.architecture) {
-    missing.push_back(
+    return {
         {.kind = "architecture",
          .name = needs.architecture,
          .message = "expected a machine of " + needs.architecture + ", found " + host.architecture,
          .remedy = "Run on such a machine, or build the environment for this one.",
-         .needed_by = {.paths = {}, .files = needs.files}});
-    return missing;  // nothing else that it needs could be here
+         .needed_by = {.paths = {}, .files = needs.files},
+         .is_required = true}};  // nothing else that it needs could be here
   }
-  CheckProcessor(needs, host, missing);
-  for (const Needs::Interpreter& interpreter : needs.interpreters) {
-    if (interpreter.in_image || host.can_execute(interpreter.path)) continue;
-    missing.push_back(
-        {.kind = "interpreter",
-         .name = interpreter.path,
-         .message = "expected the dynamic loader " + interpreter.path + ", found none there",
-         .remedy = "Run on a machine with the C library that the programs were "
-                   "built for.",
-         .needed_by = interpreter.needed_by});
-  }
-  for (const Needs::HostLibrary& library : needs.host_libraries) {
-    const std::optional<Host::Library> found = host.find_library(library.name);
-    if (found) {
-      CheckVersions(library, *found, host, missing);
-    } else {
-      missing.push_back({.kind = "library",
-                         .name = library.name,
-                         .message = "expected the library " + library.name + ", found none",
-                         .remedy = LibraryRemedy(library.name),
-                         .needed_by = library.needed_by});
-    }
+  std::vector<MissingNeed> missing = MissingOf(needs.required, host);
+  for (MissingNeed& need : missing) need.is_required = true;
+  const size_t required = missing.size();
+  for (MissingNeed& need : MissingOf(needs, host)) {
+    const bool is_known =
+        std::any_of(missing.begin(), missing.begin() + static_cast<ptrdiff_t>(required),
+                    [&](const MissingNeed& other) {
+                      return other.kind == need.kind && other.name == need.name;
+                    });
+    if (!is_known) missing.push_back(std::move(need));
   }
   return missing;
 }

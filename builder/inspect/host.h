@@ -36,9 +36,12 @@ struct MissingNeed {
   std::string message;  // what was expected, and what was found
   std::string remedy;   // may be empty
   NeededBy needed_by;
+  // The image does not start without it. Else only some of its files need it, which its programs
+  // may never load.
+  bool is_required = false;
 };
 
-// In the order of the kinds, then by name.
+// What is required first; in the order of the kinds, then by name.
 std::vector<MissingNeed> FindMissing(const Needs& needs, const Host& host);
 
 }  // namespace firn

@@ -21,7 +21,7 @@ NeededBy TakeNeededBy(const Json& json) {
   return {.paths = TextsAt(json, "needed_by"), .files = NumberAt(json, "files")};
 }
 
-Json LibraryJson(const Needs::HostLibrary& library) {
+Json LibraryJson(const HostNeeds::HostLibrary& library) {
   Json json = {{"name", library.name}};
   for (const auto& [kind, version] : library.versions) {
     json["versions"][kind] = {{"version", version.version}, {"needed_by", version.needed_by}};
@@ -30,14 +30,44 @@ Json LibraryJson(const Needs::HostLibrary& library) {
   return json;
 }
 
-Needs::HostLibrary LibraryFromJson(const Json& json) {
-  Needs::HostLibrary library;
+HostNeeds::HostLibrary LibraryFromJson(const Json& json) {
+  HostNeeds::HostLibrary library;
   library.name = TextAt(json, "name");
   for (const auto& [kind, version] : ObjectAt(json, "versions").items()) {
     library.versions[kind] = {TextAt(version, "version"), TextAt(version, "needed_by")};
   }
   library.needed_by = TakeNeededBy(json);
   return library;
+}
+
+void PutHostNeeds(Json& json, const HostNeeds& needs) {
+  if (needs.x86_64_level > 0) {
+    json["x86_64_level"] = {{"level", needs.x86_64_level},
+                            {"needed_by", needs.x86_64_level_needed_by}};
+  }
+  json["interpreters"] = Json::array();
+  for (const HostNeeds::Interpreter& interpreter : needs.interpreters) {
+    Json entry = {{"path", interpreter.path}, {"in_image", interpreter.in_image}};
+    PutNeededBy(entry, interpreter.needed_by);
+    json["interpreters"].push_back(std::move(entry));
+  }
+  json["host_libraries"] = Json::array();
+  for (const HostNeeds::HostLibrary& library : needs.host_libraries) {
+    json["host_libraries"].push_back(LibraryJson(library));
+  }
+}
+
+void TakeHostNeeds(const Json& json, HostNeeds& needs) {
+  const Json& level = ObjectAt(json, "x86_64_level");
+  needs.x86_64_level = static_cast<int>(std::min<uint64_t>(NumberAt(level, "level"), 9));
+  needs.x86_64_level_needed_by = TextAt(level, "needed_by");
+  for (const Json& entry : ArrayAt(json, "interpreters")) {
+    needs.interpreters.push_back(
+        {TextAt(entry, "path"), FlagAt(entry, "in_image"), TakeNeededBy(entry)});
+  }
+  for (const Json& entry : ArrayAt(json, "host_libraries")) {
+    needs.host_libraries.push_back(LibraryFromJson(entry));
+  }
 }
 
 std::string_view TakePart(std::string_view& version) {
@@ -92,24 +122,12 @@ std::string Needs::ToJson() const {
   Json json = {{"format", 1}, {"elf_files", files}};
   if (!architecture.empty()) json["architecture"] = architecture;
   if (!other_architectures.empty()) json["other_architectures"] = other_architectures;
-  if (x86_64_level > 0) {
-    json["x86_64_level"] = {{"level", x86_64_level}, {"needed_by", x86_64_level_needed_by}};
-  }
   for (const std::string kind : {"GLIBC", "GLIBCXX", "CXXABI"}) {
     const Version highest = Highest(kind);
     if (highest.version.empty()) continue;
     json["versions"][kind] = {{"version", highest.version}, {"needed_by", highest.needed_by}};
   }
-  json["interpreters"] = Json::array();
-  for (const Interpreter& interpreter : interpreters) {
-    Json entry = {{"path", interpreter.path}, {"in_image", interpreter.in_image}};
-    PutNeededBy(entry, interpreter.needed_by);
-    json["interpreters"].push_back(std::move(entry));
-  }
-  json["host_libraries"] = Json::array();
-  for (const HostLibrary& library : host_libraries) {
-    json["host_libraries"].push_back(LibraryJson(library));
-  }
+  PutHostNeeds(json, *this);
   json["image_libraries"] = image_libraries;
   json["unsearched"] = Json::array();
   for (const ImageLibrary& library : unsearched) {
@@ -119,6 +137,8 @@ std::string Needs::ToJson() const {
   }
   json["damaged"] = Json::object();
   PutNeededBy(json["damaged"], damaged);
+  json["required"] = {{"main_programs", main_programs}};
+  PutHostNeeds(json["required"], required);
   return JsonText(json);
 }
 
@@ -131,21 +151,15 @@ Needs Needs::FromJson(std::string_view text) {
   for (const auto& [name, count] : others.items()) {
     needs.other_architectures[name] = NumberAt(others, name.c_str());
   }
-  const Json& level = ObjectAt(json, "x86_64_level");
-  needs.x86_64_level = static_cast<int>(std::min<uint64_t>(NumberAt(level, "level"), 9));
-  needs.x86_64_level_needed_by = TextAt(level, "needed_by");
-  for (const Json& entry : ArrayAt(json, "interpreters")) {
-    needs.interpreters.push_back(
-        {TextAt(entry, "path"), FlagAt(entry, "in_image"), TakeNeededBy(entry)});
-  }
-  for (const Json& entry : ArrayAt(json, "host_libraries")) {
-    needs.host_libraries.push_back(LibraryFromJson(entry));
-  }
+  TakeHostNeeds(json, needs);
   needs.image_libraries = TextsAt(json, "image_libraries");
   for (const Json& entry : ArrayAt(json, "unsearched")) {
     needs.unsearched.push_back({TextAt(entry, "name"), TextAt(entry, "path"), TakeNeededBy(entry)});
   }
   needs.damaged = TakeNeededBy(ObjectAt(json, "damaged"));
+  const Json& required = ObjectAt(json, "required");
+  needs.main_programs = TextsAt(required, "main_programs");
+  TakeHostNeeds(required, needs.required);
   return needs;
 }
 

@@ -21,8 +21,8 @@ struct NeededBy {
   void Add(const std::string& path);
 };
 
-// What the programs and libraries of an environment need of the machine that they run on.
-struct Needs {
+// What some files need of the machine that they run on.
+struct HostNeeds {
   struct Version {
     std::string version;    // "2.34"
     std::string needed_by;  // a file that asks for it
@@ -32,6 +32,20 @@ struct Needs {
     std::map<std::string, Version> versions;  // the highest, by kind: "GLIBC", "GLIBCXX", …
     NeededBy needed_by;
   };
+  struct Interpreter {
+    std::string path;  // as the programs name it
+    bool in_image = false;
+    NeededBy needed_by;
+  };
+
+  int x86_64_level = 0;  // the highest that a file says it needs; 0: none says
+  std::string x86_64_level_needed_by;
+  std::vector<Interpreter> interpreters;    // by path
+  std::vector<HostLibrary> host_libraries;  // by name
+};
+
+// What all programs and libraries of an environment need, and what it does not even start without.
+struct Needs : HostNeeds {
   struct ImageLibrary {
     std::string name;
     std::string path;  // below the prefix, of the file
@@ -39,22 +53,18 @@ struct Needs {
     // loaded it before, or LD_LIBRARY_PATH names its directory.
     NeededBy needed_by;
   };
-  struct Interpreter {
-    std::string path;  // as the programs name it
-    bool in_image = false;
-    NeededBy needed_by;
-  };
 
   uint64_t files = 0;        // ELF files that are programs or libraries
   std::string architecture;  // of most of them; empty where there are none
   std::map<std::string, uint64_t> other_architectures;  // number of files, which need nothing here
-  int x86_64_level = 0;  // the highest that a file says it needs; 0: none says
-  std::string x86_64_level_needed_by;
-  std::vector<Interpreter> interpreters;     // by path
-  std::vector<HostLibrary> host_libraries;   // by name
-  std::vector<ImageLibrary> unsearched;      // by name
-  std::vector<std::string> image_libraries;  // names that the image satisfies, sorted
-  NeededBy damaged;                          // ELF files that cannot be read
+  std::vector<ImageLibrary> unsearched;                 // by name
+  std::vector<std::string> image_libraries;             // names that the image satisfies, sorted
+  NeededBy damaged;                                     // ELF files that cannot be read
+  // Python, where bin/ has one; else the programs of bin/; sorted.
+  std::vector<std::string> main_programs;
+  // Theirs, with the libraries of the image that the loader loads for them. Other files may be
+  // modules and plugins that nobody ever loads.
+  HostNeeds required;
 
   // The highest version of a kind that is asked of any library of the host.
   Version Highest(const std::string& kind) const;

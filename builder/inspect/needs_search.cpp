@@ -77,6 +77,52 @@ void Read(const std::string& tree, ReadFile& file) {
   }
 }
 
+// What is found of the host's needs, in the order of the names.
+class HostNeedsList {
+ public:
+  void AddLevel(const std::string& path, const ElfFile& file) {
+    if (file.x86_64_level <= needs_.x86_64_level) return;
+    if (path.find("glibc-hwcaps/") != std::string::npos) return;  // chosen by what there is
+    needs_.x86_64_level = file.x86_64_level;
+    needs_.x86_64_level_needed_by = path;
+  }
+
+  void AddInterpreter(const std::string& path, const std::string& interpreter, bool in_image) {
+    HostNeeds::Interpreter& entry = interpreters_[interpreter];
+    entry.path = interpreter;
+    entry.in_image = in_image;
+    entry.needed_by.Add(path);
+  }
+
+  void AddLibrary(const std::string& path, const ElfFile& file, const std::string& name) {
+    HostNeeds::HostLibrary& library = libraries_[name];
+    library.name = name;
+    library.needed_by.Add(path);
+    for (const ElfFile::VersionNeed& need : file.versions_needed) {
+      if (need.library != name) continue;
+      const auto [kind, number] = SplitSymbolVersion(need.version);
+      const auto [known, is_new] = library.versions.try_emplace(kind);
+      if (is_new || VersionLess(known->second.version, number)) known->second = {number, path};
+    }
+  }
+
+  HostNeeds Take() {
+    for (auto& [name, library] : libraries_) needs_.host_libraries.push_back(std::move(library));
+    for (auto& [name, entry] : interpreters_) needs_.interpreters.push_back(std::move(entry));
+    return std::move(needs_);
+  }
+
+ private:
+  std::map<std::string, HostNeeds::HostLibrary> libraries_;
+  std::map<std::string, HostNeeds::Interpreter> interpreters_;
+  HostNeeds needs_;
+};
+
+bool IsPythonName(const std::string& name) {
+  return name.starts_with("python") &&
+         name.find_first_not_of("0123456789.", 6) == std::string::npos;
+}
+
 // Does what the dynamic loader does, for every file of the tree at once.
 class NeedsSearch {
  public:
@@ -114,12 +160,13 @@ class NeedsSearch {
     for (const auto& [path, file] : files_) {
       if (!IsOurs(*file)) continue;
       poll();
-      TakeFile(path, *file);
+      TakeFile(path, *file, all_);
     }
-    for (auto& [name, library] : host_) needs_.host_libraries.push_back(std::move(library));
     for (auto& [name, library] : unsearched_) needs_.unsearched.push_back(std::move(library));
-    for (auto& [name, interpreter] : interpreters_) needs_.interpreters.push_back(interpreter);
     needs_.image_libraries.assign(in_image_.begin(), in_image_.end());
+    static_cast<HostNeeds&>(needs_) = all_.Take();
+    needs_.main_programs = MainPrograms();
+    needs_.required = RequiredBy(needs_.main_programs);
     return std::move(needs_);
   }
 
@@ -192,45 +239,58 @@ class NeedsSearch {
            });
   }
 
-  void TakeFile(const std::string& path, const ElfFile& file) {
-    if (file.executable) TakeInterpreter(path, file.interpreter);
-    if (file.x86_64_level > needs_.x86_64_level &&
-        path.find("glibc-hwcaps/") == std::string::npos) {  // those are chosen by what there is
-      needs_.x86_64_level = file.x86_64_level;
-      needs_.x86_64_level_needed_by = path;
-    }
+  void TakeFile(const std::string& path, const ElfFile& file, HostNeedsList& list) {
+    if (file.executable) TakeInterpreter(path, file.interpreter, list);
+    list.AddLevel(path, file);
     for (const std::string& name : file.needed) {
       if (IsSearched(path, file, name)) {
         in_image_.insert(name);
       } else if (const auto elsewhere = by_name_.find(name); elsewhere != by_name_.end()) {
+        if (&list != &all_) continue;  // told once
         Needs::ImageLibrary& library = unsearched_[name];
         library.name = name;
         library.path = elsewhere->second;
         library.needed_by.Add(path);
       } else {
-        TakeHostLibrary(path, file, name);
+        list.AddLibrary(path, file, name);
       }
     }
   }
 
-  void TakeInterpreter(const std::string& path, const std::string& interpreter) {
-    Needs::Interpreter& entry = interpreters_[interpreter];
-    entry.path = interpreter;
+  void TakeInterpreter(const std::string& path, const std::string& interpreter,
+                       HostNeedsList& list) const {
     const auto place = SearchDirectory(interpreter, path);
-    entry.in_image = place && IsLibrary(RealPath(*place));
-    entry.needed_by.Add(path);
+    list.AddInterpreter(path, interpreter, place && IsLibrary(RealPath(*place)));
   }
 
-  void TakeHostLibrary(const std::string& path, const ElfFile& file, const std::string& name) {
-    Needs::HostLibrary& library = host_[name];
-    library.name = name;
-    library.needed_by.Add(path);
-    for (const ElfFile::VersionNeed& need : file.versions_needed) {
-      if (need.library != name) continue;
-      const auto [kind, number] = SplitSymbolVersion(need.version);
-      const auto [known, is_new] = library.versions.try_emplace(kind);
-      if (is_new || VersionLess(known->second.version, number)) known->second = {number, path};
+  // What the environment is started by.
+  std::vector<std::string> MainPrograms() const {
+    std::vector<std::string> programs, pythons;
+    for (const auto& [path, file] : files_) {
+      if (!file->executable || !IsOurs(*file) || ParentOf(path) != "bin") continue;
+      programs.push_back(path);
+      if (IsPythonName(NameOf(path))) pythons.push_back(path);
     }
+    return pythons.empty() ? programs : pythons;
+  }
+
+  HostNeeds RequiredBy(const std::vector<std::string>& programs) {
+    HostNeedsList list;
+    std::set<std::string> loaded(programs.begin(), programs.end());
+    std::vector<std::string> pending = programs;
+    while (!pending.empty()) {
+      const std::string path = std::move(pending.back());
+      pending.pop_back();
+      for (const std::string& name : files_.at(path)->needed) {
+        // A library that is on no search path may be loaded all the same, by LD_LIBRARY_PATH.
+        const auto library = by_name_.find(name);
+        if (library != by_name_.end() && loaded.insert(library->second).second) {
+          pending.push_back(library->second);
+        }
+      }
+    }
+    for (const std::string& path : loaded) TakeFile(path, *files_.at(path), list);
+    return list.Take();
   }
 
   const std::string tree_;
@@ -239,9 +299,8 @@ class NeedsSearch {
   std::unordered_map<std::string, std::string> by_name_;  // path by name, wherever it is
   std::unordered_map<std::string, std::string> found_;    // what In() found
   std::set<std::string> program_paths_;                   // below the tree
-  std::map<std::string, Needs::HostLibrary> host_;
+  HostNeedsList all_;
   std::map<std::string, Needs::ImageLibrary> unsearched_;
-  std::map<std::string, Needs::Interpreter> interpreters_;
   std::set<std::string> in_image_;
   Needs needs_;
 };

@@ -119,6 +119,23 @@ TEST_F(NeedsTest, CountsDamagedFilesAndGoesOn) {
   EXPECT_EQ(Needs::FromJson(needs.ToJson()).ToJson(), needs.ToJson());
 }
 
+TEST_F(NeedsTest, TellsWhatTheMainProgramsNeed) {
+  Write("bin/tool", OwnBytes());
+  Write("lib/plugin.so", OwnBytes());
+  Needs needs = FindNeeds(tree_, "/opt/env", 1, [] {});
+  EXPECT_EQ(needs.main_programs, std::vector<std::string>{"bin/tool"});
+  // A Python is what everything else is for.
+  Write("bin/python3.11", OwnBytes());
+  Write("bin/python3.11-config", OwnBytes());
+  needs = FindNeeds(tree_, "/opt/env", 1, [] {});
+  EXPECT_EQ(needs.main_programs, std::vector<std::string>{"bin/python3.11"});
+  ASSERT_EQ(needs.required.host_libraries.size(), needs.host_libraries.size());
+  EXPECT_EQ(needs.host_libraries[0].needed_by.files, 4u);
+  EXPECT_EQ(needs.required.host_libraries[0].needed_by.paths,
+            std::vector<std::string>{"bin/python3.11"});
+  EXPECT_EQ(Needs::FromJson(needs.ToJson()).ToJson(), needs.ToJson());
+}
+
 TEST_F(NeedsTest, GivesTheSameTextAtAnyJobCount) {
   for (int i = 0; i < 20; ++i) Write("lib/p" + std::to_string(i), OwnBytes().substr(0, 4096));
   Write("bin/program", OwnBytes());
@@ -174,6 +191,20 @@ TEST(HostTest, NamesAllThatIsMissing) {
             "expected GLIBCXX_3.4.31 in libstdc++.so.6, found at most GLIBCXX_3.4.30 in "
             "/lib/libstdc++.so.6");
   EXPECT_EQ(missing[3].needed_by.paths, std::vector<std::string>{"lib/y.so"});
+}
+
+TEST(HostTest, TellsWhatIsRequiredFromWhatFilesNeed) {
+  Needs needs = SampleNeeds();
+  // An older version than another file asks for, and missing all the same.
+  needs.required.host_libraries.push_back({.name = "libc.so.6",
+                                           .versions = {{"GLIBC", {"2.37", "bin/x"}}},
+                                           .needed_by = {{"bin/x"}, 1}});
+  needs.required.interpreters = needs.interpreters;
+  const auto missing = FindMissing(needs, SampleHost());
+  EXPECT_EQ(MissingNames(missing),
+            (std::vector<std::string>{"/lib64/ld.so", "GLIBC_2.37", "x86-64-v3", "GLIBC_2.38",
+                                      "libgone.so.1", "GLIBCXX_3.4.31"}));
+  for (size_t i = 0; i < missing.size(); ++i) EXPECT_EQ(missing[i].is_required, i < 2) << i;
 }
 
 TEST(HostTest, SaysOfAnotherArchitectureOnlyThat) {

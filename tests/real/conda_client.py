@@ -36,13 +36,21 @@ async def record_of(entry):
 async def install(prefix, listed):
     spec = ExplicitEnvironmentSpec.from_path(pathlib.Path(listed))
     records = [await record_of(entry) for entry in spec.packages]
-    await rattler.install(records, prefix, cache_dir=os.environ["CONDA_PKGS_DIRS"],
+    # Unlike pixi, it leaves what is there and not listed, and links what is listed in any case.
+    names = {record.name.normalized for record in records}
+    records += [record for record in prefix_records(prefix) if record.name.normalized not in names]
+    await rattler.install(records, prefix, reinstall_packages=names,
+                          cache_dir=os.environ["CONDA_PKGS_DIRS"],
                           show_progress=False, execute_link_scripts=False)
 
 
+def prefix_records(prefix):
+    return [rattler.PrefixRecord.from_path(path)
+            for path in sorted(pathlib.Path(prefix, "conda-meta").glob("*.json"))]
+
+
 def installed(prefix):
-    records = [rattler.PrefixRecord.from_path(path)
-               for path in sorted(pathlib.Path(prefix, "conda-meta").glob("*.json"))]
+    records = prefix_records(prefix)
     return [{"name": r.name.normalized, "version": str(r.version), "build_string": str(r.build),
              "url": r.url, "sha256": r.sha256.hex() if r.sha256 else None} for r in records]
 
