@@ -1,6 +1,5 @@
 #include "builder/rules/rule_work.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,10 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <system_error>
 
+#include "builder/inspect/tree_file.h"
 #include "format/error.h"
 #include "format/file.h"
 
@@ -22,22 +21,6 @@ constexpr size_t kCopyPiece = size_t{1} << 20;
 constexpr char kRemedy[] =
     "Changes are kept under TMPDIR: free space there, or set it to a directory with more.";
 constexpr char kNewSuffix[] = ".firn-new";
-
-struct CloseStream {
-  void operator()(DIR* stream) const { closedir(stream); }
-};
-
-std::vector<std::string> NamesIn(const std::string& directory) {
-  std::vector<std::string> names;
-  const std::unique_ptr<DIR, CloseStream> stream(opendir(directory.c_str()));
-  if (!stream) return names;
-  while (const dirent* entry = readdir(stream.get())) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
 
 TreeEntry::Type TypeOfMode(mode_t mode) {
   if (S_ISDIR(mode)) return TreeEntry::Type::kDirectory;
