@@ -123,7 +123,7 @@ class ServedNode:
 
     def answered(self):
         """Requests for contents, over all pools."""
-        return sum(pool["requests"].get("read", 0) for pool in self.status()["pools"])
+        return sum(pool["requests"].get("READ", 0) for pool in self.status()["pools"])
 
     def decoded(self):
         """Blocks, over all pools."""

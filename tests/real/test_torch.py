@@ -65,6 +65,8 @@ def test_a_layer_over_torch_is_small(firn, base, layer, place, run_alone):
 def test_base_and_layer_have_the_same_inodes_and_pages(firnd, firn, fuse, base, layer, start_job):
     with serving(firnd, firn, "--linger", "0", "--no-prefetch") as node:
         alone, over = start_job(base, PREFIX), start_job(layer, PREFIX)
+        # firnd reads what it proves, too.
+        node.wait_until_proved()
         (torch,) = alone.glob("lib/python3*/*-packages/torch")
         files = [torch / "lib" / "libtorch_cpu.so", *sorted(torch.glob("nn/modules/*.py"))]
         same = [over / file.relative_to(alone) for file in files]

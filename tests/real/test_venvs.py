@@ -50,8 +50,8 @@ def test_a_venv_of_pyenv(firn, uv, directory, firn_alone, check_alone, version, 
     if not pythons:
         pytest.skip("no Python of pyenv is here")
     root, image = directory / "venv", directory / "i.firn"
-    subprocess.run([pythons[version][1], "-m", "venv", root], check=True)
-    uv.run("pip", "install", "-q", "--python", root, f"numpy=={numpy}", cwd=directory)
+    subprocess.run([pythons[version][1], "-m", "venv", "--without-pip", root], check=True)
+    uv.run("pip", "install", "-q", "--python", root, f"numpy=={numpy}", "pip==25.3", cwd=directory)
     base = subprocess.run([root / "bin" / "python3", "-c", "import sys; print(sys.base_prefix)"],
                           check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
     firn.build(root, image, "--name", "venv", "--prefix", PREFIX, "--no-compile", "--level", "1",
