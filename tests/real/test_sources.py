@@ -96,7 +96,7 @@ def test_locked_packages(firn, uv, directory, locks, check_alone, lock, tool):
     recipe.write_text(f"source: {{path: {locks / lock}, tool: {tool}}}\n"
                       "prefix: /opt/firn-real/locked\n"
                       "checks:\n"
-                      "- \"python -c 'import markupsafe._speedups as s, six; print(s.__file__)'\"\n")
+                      "- python -c 'import markupsafe._speedups as s, six; print(s.__file__)'\n")
     build(firn, uv, recipe, directory / "t.firn")
     printed = check_alone(directory / "t.firn", 2, hidden=[locks])
     assert "\n/opt/firn-real/locked/" in printed
