@@ -73,14 +73,17 @@ def test_base_and_layer_have_the_same_inodes_and_pages(firnd, firn, fuse, base, 
         assert [file.stat().st_ino for file in files] == [file.stat().st_ino for file in same]
         # What is not asked for is not decoded; what firnd decodes meanwhile proves the images.
         before = node.answered()
-        assert before > first
+        asked = before - first
+        assert asked > 100
         assert [hashlib.sha256(file.read_bytes()).digest() for file in same] == digests
-        assert node.answered() == before
+        # The kernel may have taken back a few pages of so many: without sharing, all are asked for.
+        assert node.answered() - before < asked / 10
         resident = subprocess.run(
             ["fincore", "--bytes", "--noheadings", "--output", "RES", same[0]], check=True,
             stdout=subprocess.PIPE, text=True).stdout
-        assert int(resident) >= files[0].stat().st_size
+        assert int(resident) >= files[0].stat().st_size * 0.9
         # What the layer has is read from it.
+        before = node.answered()
         (site,) = over.glob("lib/python3*/*-packages/weather")
         assert b"sunny" in (site / "__init__.py").read_bytes()
         assert node.answered() > before
