@@ -12,7 +12,7 @@ import pytest
 from harness.layers import (  # noqa: F401  (fixtures)
     LISTING, PREFIX, images, listing, trees)
 from harness.node import (  # noqa: F401  (fixtures)
-    ask, attach, descriptors_of, own_run_directory, serving)
+    ask, attach, descriptors_of, own_run_directory, serving, start_job)
 from harness.readers import Readers, write_sums
 
 # A file of the base that the layer leaves as it is.
@@ -38,30 +38,9 @@ def tree_at(place):
                           stdout=subprocess.PIPE).stdout
 
 
-def answered(node):
-    """Requests for contents, over all pools."""
-    return sum(pool["requests"].get("read", 0) for pool in node.status()["pools"])
-
-
-def decoded(node):
-    return sum(sum(pool["decoded"].values()) for pool in node.status()["pools"])
-
-
 @pytest.fixture
-def job(firn):
-    """Starts a job that stays; gives the place where its view is seen from outside."""
-    jobs = []
-
-    def start(image):
-        process = subprocess.Popen([firn, "run", image, "--", "sh", "-c", "echo up; read line"],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        jobs.append(process)
-        assert process.stdout.readline() == "up\n"
-        return pathlib.Path(f"/proc/{process.pid}/root{PREFIX}")
-
-    yield start
-    for process in jobs:
-        process.communicate("\n", timeout=60)
+def job(start_job):
+    return lambda image: start_job(image, PREFIX)
 
 
 def status_in_a_job(firn, node, image, user):
@@ -91,18 +70,20 @@ def test_base_and_layer_have_the_same_inodes_and_pages(firn, node, images, job):
     base, layer, _ = images
     seen_alone, seen_over = job(base), job(layer)
     file, same = seen_alone / KEPT, seen_over / KEPT
+    # firnd reads what it proves, too.
+    node.wait_until_proved()
     content = file.read_bytes()
     os.stat(same)
-    before = (answered(node), decoded(node))
+    before = (node.answered(), node.decoded())
     assert same.read_bytes() == content
-    assert (answered(node), decoded(node)) == before
+    assert (node.answered(), node.decoded()) == before
     assert file.stat().st_ino == same.stat().st_ino
     resident = subprocess.run(["fincore", "--bytes", "--noheadings", "--output", "RES", same],
                               check=True, stdout=subprocess.PIPE, text=True).stdout
     assert int(resident) >= len(content)
     # What the layer has is read from it.
     (seen_over / "changed").read_bytes()
-    assert (answered(node), decoded(node)) != before
+    assert (node.answered(), node.decoded()) != before
 
 
 def test_two_jobs_of_a_layer_have_one_view(node, images, job):

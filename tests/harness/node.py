@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import json
 import os
+import pathlib
 import random
 import re
 import signal
@@ -79,6 +80,23 @@ def images(firn, scratch, trees):
     return built
 
 
+@pytest.fixture
+def start_job(firn):
+    """Starts a job that stays; gives the place where its view of `prefix` is seen from outside."""
+    jobs = []
+
+    def start(image, prefix):
+        process = subprocess.Popen([firn, "run", image, "--", "sh", "-c", "echo up; read line"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        jobs.append(process)
+        assert process.stdout.readline() == "up\n"
+        return pathlib.Path(f"/proc/{process.pid}/root{prefix}")
+
+    yield start
+    for process in jobs:
+        process.communicate("\n", timeout=DEADLINE)
+
+
 def node_status(firn, user=None):
     """What `firn status` says of the node's firnd, which is there but may be busy or be replaced."""
     end = time.monotonic() + DEADLINE
@@ -102,6 +120,14 @@ class ServedNode:
         """The only one."""
         (pool,) = self.status()["pools"]
         return pool
+
+    def answered(self):
+        """Requests for contents, over all pools."""
+        return sum(pool["requests"].get("READ", 0) for pool in self.status()["pools"])
+
+    def decoded(self):
+        """Blocks, over all pools."""
+        return sum(sum(pool["decoded"].values()) for pool in self.status()["pools"])
 
     def images(self):
         return [image for pool in self.status()["pools"] for image in pool["images"]]

@@ -15,6 +15,13 @@ PLACEHOLDER = ("/opt/anaconda1anaconda2anaconda3" + "_placehold" * 30)[:255]
 LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "test", "tests", "config-3*", "dist-packages", "lib2to3", "pydoc_data",
     "idlelib", "tkinter", "turtledemo", "ensurepip", "EXTERNALLY-MANAGED", "sitecustomize.py")
+# cph packs at the highest level, and has no option for another.
+PACK = """\
+import sys
+from conda_package_handling import api
+options = {"compression_level": 1} if sys.argv[2].endswith(".conda") else {}
+api.create(sys.argv[1], None, sys.argv[2], **options)
+"""
 SHOW = """\
 #include <stdio.h>
 static const char place[] = "PREFIX/share/show/text";
@@ -36,11 +43,11 @@ def python_version():
 
 
 class Channel:
-    """Packages in `directory`, packed with cph of the directory `tools`."""
+    """Packages in `directory`, packed by conda-package-handling of the directory `tools`."""
 
     def __init__(self, tools, directory, work):
         self.directory = directory
-        self._cph = tools / "cph"
+        self._python = tools / "python"
         self._work = work
         self.packages = []  # (path of the file, its index.json)
         for subdir in ("linux-64", "noarch"):
@@ -63,8 +70,8 @@ class Channel:
             index["noarch"] = noarch
         self._describe(tree, index, entry_points, placeholders or {})
         package = self.directory / index["subdir"] / f"{name}-{version}-h_0.{kind}"
-        subprocess.run([self._cph, "create", tree, package.name, "--out-folder", package.parent],
-                       check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([self._python, "-c", PACK, tree, package], check=True,
+                       stdout=subprocess.DEVNULL)
         self.packages.append((package, index))
 
     @staticmethod
@@ -127,7 +134,7 @@ def add_python(channel):
             site.addsitedir(sys.prefix + "/lib/python{short}/site-packages")
             """))
 
-    channel.add("python", full, {}, kind="tar.bz2", fill=fill)
+    channel.add("python", full, {}, fill=fill)
 
 
 def add_greeter(channel, version="1.0"):
@@ -161,7 +168,8 @@ def add_show(channel):
 
 
 def add_table(channel):
-    channel.add("table", "1!3.0", {"share/data/table": "1\t2\n"}, noarch="generic")
+    channel.add("table", "1!3.0", {"share/data/table": "1\t2\n"}, noarch="generic",
+                kind="tar.bz2")
 
 
 def write_client(directory, tools):

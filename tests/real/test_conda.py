@@ -15,7 +15,6 @@ from harness.mounts import unsquash
 PREFIX = "/opt/firn-real/conda"
 # Longer and shorter than where the environment was installed.
 OTHER = "/opt/firn-real/" + "a-longer-prefix-than-that-of-any-test/" * 3 + "conda"
-QUICK = ("--no-compile", "--level", "1")
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +49,11 @@ def environment(programs, cache, **more):
     return os.environ | {"PATH": path, "CONDA_PKGS_DIRS": str(cache)} | more
 
 
-def build(firn, source, image, programs, *options, user=None, prefix=PREFIX):
+def build(firn, source, image, programs, *options, user=None, prefix=PREFIX, compile=False):
     home = {} if user is None else {"HOME": str(user.home), "TMPDIR": str(user.home)}
-    return firn.run("build", source, "-o", image, "--name", "conda", "--prefix", prefix, *QUICK,
-                    *options, user=user, env=environment(programs, image.parent / "pkgs", **home))
+    return firn.run("build", source, "-o", image, "--name", "conda", "--prefix", prefix, "--level",
+                    "1", *([] if compile else ["--no-compile"]), *options, user=user,
+                    env=environment(programs, image.parent / "pkgs", **home))
 
 
 def client_list(client, prefix):
@@ -89,7 +89,7 @@ def explicit(firn, channel, client, scratch):
     place = scratch / "explicit"
     place.mkdir()
     (place / "list.txt").write_text(channel.explicit())
-    build(firn, place / "list.txt", place / "conda.firn", client)
+    build(firn, place / "list.txt", place / "conda.firn", client, "--no-check")
     return place / "conda.firn", place
 
 
@@ -111,6 +111,16 @@ def test_an_explicit_list_runs_where_what_it_was_made_of_is_gone(firn, firn_alon
     check_works(run_alone, image, PREFIX, hidden)
     checked = firn_alone("check", image, hidden=hidden)
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_entry_points_run_mounted_at_other_paths(firn, explicit, directory):
+    for place in (directory / "one", directory / "with space" / "two", directory / "three"):
+        with firn.mounted(explicit[0], directory=place):
+            for program, output in (("greeter", f"hello from {place}\n"),
+                                    ("shown", f"script of {place}\n")):
+                result = subprocess.run([place / "bin" / program], check=True, text=True,
+                                        stdout=subprocess.PIPE)
+                assert result.stdout == output
 
 
 def test_a_lock_gives_the_files_of_the_explicit_list(firn, explicit, channel, client, directory):
@@ -146,7 +156,8 @@ def test_two_users_and_directories_give_the_same_image(firn, channel, client, ro
     for number, user in enumerate((root_user, ordinary_user)):
         place = user.make_directory(f"same-conda-{number}")
         (place / "list.txt").write_text(channel.explicit())
-        build(firn, place / "list.txt", place / "c.firn", client, "--no-check", user=user)
+        build(firn, place / "list.txt", place / "c.firn", client, "--no-check", user=user,
+              compile=True)
         ids.add(image_id(firn, place / "c.firn"))
     assert len(ids) == 1
 
@@ -225,16 +236,5 @@ def test_installers_in_a_job_change_nothing(firn, explicit, channel, client, uv,
     assert not (directory / ".local" / "lib").exists()
 
 
-def test_the_bill_of_materials_is_of_the_schema(firn, tools, explicit, directory):
-    """By the validator of cyclonedx-python-lib, which can say no too."""
-    program = ("import sys\n"
-               "from cyclonedx.schema import SchemaVersion\n"
-               "from cyclonedx.validation.json import JsonStrictValidator\n"
-               "sys.exit(str(JsonStrictValidator(SchemaVersion.V1_5)"
-               ".validate_str(sys.stdin.read()) or '') or 0)\n")
-    text = firn.run("inspect", "--sbom", explicit[0]).stdout
-    for sbom, ending in ((text, 0), (text.replace('"bomFormat": "CycloneDX"',
-                                                  '"bomFormat": "other"'), 1)):
-        result = subprocess.run([tools / "python", "-c", program], input=sbom, text=True,
-                                stderr=subprocess.PIPE, check=False)
-        assert result.returncode == ending, result.stderr
+def test_the_bill_of_materials_is_of_the_schema(firn, explicit, schema_errors):
+    assert schema_errors(firn.run("inspect", "--sbom", explicit[0]).stdout) == [None]

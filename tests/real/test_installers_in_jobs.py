@@ -1,11 +1,7 @@
 """Installers that are called in a job: told what the image is, they change nothing."""
 
-import subprocess
-
 import pytest
 
-PYTHON = "/usr/bin/python3"
-PREFIX = "/opt/firn-real/fixed"
 # The installer comes between two imports of a job that goes on.
 JOB = """\
 import subprocess, sys
@@ -16,19 +12,10 @@ print(result.stdout)
 """
 
 
-@pytest.fixture(scope="module")
-def image(firn, uv, scratch):
-    """Of a Debian venv with six."""
-    place = scratch / "fixed"
-    subprocess.run([PYTHON, "-m", "venv", place / "venv"], check=True)
-    uv.run("pip", "install", "-q", "--python", place / "venv", "six==1.17.0", cwd=place)
-    return firn.build(place / "venv", place / "fixed.firn", "--name", "fixed", "--prefix", PREFIX,
-                      "--no-compile", "--level", "1", "--no-check")
-
-
 @pytest.fixture
-def call(firn, uv, image, directory):
+def call(firn, uv, debian_venv, directory):
     """Calls an installer in a job; gives what it printed. It failed, and left nothing at home."""
+    image = debian_venv.image
     home = directory / "home"
     home.mkdir()
 
@@ -72,10 +59,10 @@ def test_uv_asks_for_an_environment_that_can_be_changed(call):
 
 @pytest.mark.parametrize("make", ["python3 -m venv --system-site-packages .venv",
                                   "uv venv -q --system-site-packages .venv"])
-def test_what_the_message_advises_works(firn, uv, image, directory, make):
+def test_what_the_message_advises_works(firn, uv, debian_venv, directory, make):
     script = (f"{make} && . .venv/bin/activate && uv pip install -q idna==3.10 && "
               "python -c 'import idna, six; print(idna.__version__, six.__file__)'")
-    result = firn.run("run", image, "--", "sh", "-c", script, cwd=directory,
+    result = firn.run("run", debian_venv.image, "--", "sh", "-c", script, cwd=directory,
                       env=uv.environment(HOME=str(directory)))
     version, path = result.stdout.split()
-    assert version == "3.10" and path.startswith(PREFIX)
+    assert version == "3.10" and path.startswith(debian_venv.PREFIX)
