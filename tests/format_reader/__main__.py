@@ -3,47 +3,15 @@
 import argparse
 import os
 import pathlib
-import stat
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from format_reader.check import check, is_right  # noqa: E402
 from format_reader.errors import FormatError  # noqa: E402
 from format_reader.image import Image, signatures_of  # noqa: E402
-from format_reader.squashfs import (BLOCK, CHARACTER, FILE, SYMLINK, SquashFS)  # noqa: E402
-
-
-def printable(path):
-    """A name as text on one line, without loss: \\xHH for a byte that cannot be shown."""
-    def escaped(character):
-        if character.isprintable() and character != "\\":
-            return character
-        return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
-
-    return "".join(map(escaped, os.fsdecode(path)))
-
-
-def line(path, inode, digest=None):
-    size = (",".join(map(str, inode.device_numbers)) if inode.type in (BLOCK, CHARACTER)
-            else str(inode.size))
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(inode.mtime))
-    words = [stat.filemode(inode.st_mode), str(inode.nlink), f"{inode.uid}/{inode.gid}", size, when]
-    if digest is not None:
-        words.append(digest)
-    words.append(printable(path) or ".")
-    return " ".join(words) + (f" -> {printable(inode.target)}" if inode.type == SYMLINK else "")
-
-
-def list_image(data, with_digests):
-    """One line for each path: mode, links, owner/group, size or device, time in UTC, path."""
-    squashfs = SquashFS(data)
-    for path, inode in squashfs.walk():
-        digest = None
-        if with_digests:
-            digest = squashfs.sha256(inode).hex() if inode.type == FILE else "-"
-        yield line(path, inode, digest)
+from format_reader.listing import list_image  # noqa: E402
+from format_reader.squashfs import FILE, SquashFS  # noqa: E402
 
 
 def public_key(path):

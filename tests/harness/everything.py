@@ -7,9 +7,10 @@ import stat
 BLOCK = 4096
 
 
-def make_everything(root, special=False):
+def make_everything(root, special=False, many=252):
     """Some hundred small files; blocks are meant to be of 4 KiB.
 
+    many: entries of a directory; with the default its listing is so long that it has an index.
     special: also with what Firn takes into no image: a fifo and, where root makes them, devices.
     """
     numbers = random.Random(9)
@@ -40,11 +41,9 @@ def make_everything(root, special=False):
         (root / name).write_text(name)
     with open(os.fsencode(root) + b"/not-utf-8-\xff\xfe", "wb") as file:
         file.write(b"bytes")
-    # So many long names that the directory has an index.
-    many = root / "many"
-    many.mkdir()
-    for number in range(330):
-        (many / f"entry-{number:03}-{'x' * (190 + number % 50)}").write_text(str(number // 7))
+    (root / "many").mkdir()
+    for number in range(many):
+        (root / "many" / f"entry-{number:03}-{'x' * 245}").write_text(str(number // 7))
     if special:
         os.mkfifo(root / "fifo")
     if special and os.geteuid() == 0:
