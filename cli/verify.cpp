@@ -3,9 +3,14 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
+#include "builder/inspect/image_sections.h"
+#include "builder/inspect/package.h"
 #include "cli/commands.h"
 #include "cli/image_file.h"
 #include "cli/image_trust.h"
@@ -27,6 +32,12 @@ constexpr char kVerifyFooter[] =
     "image\n"
     "or in IMAGE.sig.\n"
     "\n"
+    "With --deep also each structure of the file system by itself: every inode, directory, block "
+    "list,\n"
+    "fragment, id, extended attribute and entry of the export table, whether they and the "
+    "appendix\n"
+    "agree, and every path that damage touches.\n"
+    "\n"
     "Exit codes: 0 every byte is what it must be; 5 something is wrong, or this is no image; 11 "
     "no\n"
     "trusted key signed it.\n"
@@ -34,6 +45,7 @@ constexpr char kVerifyFooter[] =
     "Examples:\n"
     "  firn verify science.firn\n"
     "  firn verify science.firn --trusted-keys /etc/firn/keys\n"
+    "  firn verify --deep archive.firn\n"
     "  firn verify --json --jobs 4 science.firn | jq '.findings[].path'";
 
 struct VerifyArguments {
@@ -41,9 +53,30 @@ struct VerifyArguments {
   std::string trusted_keys;
   std::string signature_file;
   unsigned jobs = 0;
+  bool deep = false;
   bool json = false;
   bool quiet = false;
 };
+
+// Each path that a finding is about, once.
+std::set<std::string> TouchedPaths(const VerifyReport& report) {
+  std::set<std::string> paths;
+  for (const VerifyFinding& finding : report.findings) {
+    if (!finding.path.empty()) paths.insert(finding.path);
+  }
+  return paths;
+}
+
+// Records of packages, which the builder writes and reads.
+std::vector<NamedPaths> PathsOfPackages(int fd, const Appendix& appendix) {
+  const Section* section = appendix.core().Find(kPackagesSection);
+  if (section == nullptr) return {};
+  NamedPaths named{"section packages", section->offset, {}};
+  const PackageList list = ReadPackages(fd, appendix);
+  for (const Package& package : list.packages) named.paths.push_back(package.location);
+  named.paths.insert(named.paths.end(), list.unreadable.begin(), list.unreadable.end());
+  return {std::move(named)};
+}
 
 void PrintReportJson(const VerifyReport& report, const ImageTrust& trust,
                      const VerifyArguments& arguments) {
@@ -69,11 +102,23 @@ void PrintReportJson(const VerifyReport& report, const ImageTrust& trust,
     if (!finding.path.empty()) entry["path"] = finding.path;
     json["findings"].push_back(std::move(entry));
   }
+  if (report.findings_left_out > 0) json["findings_left_out"] = report.findings_left_out;
+  if (arguments.deep) {
+    json["inodes"] = report.inodes;
+    json["paths"] = TouchedPaths(report);
+    json["notes"] = report.notes;
+  }
   // Paths may hold bytes that JSON cannot.
   PrintJson(json);
 }
 
-void PrintText(const VerifyReport& report, const std::string& image) {
+void PrintPaths(const std::set<std::string>& paths) {
+  std::cout << Grouped(paths.size()) << " paths are touched:\n";
+  for (const std::string& path : paths) std::cout << "  " << Printable(path) << '\n';
+}
+
+void PrintText(const VerifyReport& report, const VerifyArguments& arguments) {
+  const std::string& image = arguments.image;
   for (const VerifyFinding& finding : report.findings) {
     std::cout << image << ": at offset " << finding.offset << ": ";
     if (!finding.path.empty()) std::cout << Printable(finding.path) << ": ";
@@ -81,13 +126,19 @@ void PrintText(const VerifyReport& report, const std::string& image) {
   }
   const std::string looked_at = Grouped(report.bytes) + " bytes, " + Grouped(report.sections) +
                                 " sections, " + Grouped(report.extents) + " extents, " +
-                                Grouped(report.files) + " files";
+                                Grouped(report.files) + " files" +
+                                (arguments.deep ? ", " + Grouped(report.inodes) + " inodes" : "");
+  for (const std::string& note : report.notes) {
+    std::cout << image << ": note: " << Printable(note) << '\n';
+  }
   if (report.ok()) {
     std::cout << image << ": good: " << looked_at << '\n' << FormatImageId(*report.id) << '\n';
   } else {
-    std::cout << image << ": DAMAGED: " << Grouped(report.findings.size()) << " findings in "
-              << looked_at << '\n'
-              << "Fetch the image again or restore it from a copy.\n";
+    std::cout << image
+              << ": DAMAGED: " << Grouped(report.findings.size() + report.findings_left_out)
+              << " findings in " << looked_at << '\n';
+    if (arguments.deep) PrintPaths(TouchedPaths(report));
+    std::cout << "Fetch the image again or restore it from a copy.\n";
   }
 }
 
@@ -107,6 +158,8 @@ void RunVerify(const VerifyArguments& arguments, int& exit_code) {
     ProgressBar bar(!arguments.quiet && !arguments.json);
     VerifyOptions options;
     options.jobs = arguments.jobs;
+    options.deep = arguments.deep;
+    options.named_paths = PathsOfPackages;
     options.progress = [&bar](uint64_t done, uint64_t total) {
       bar.Update("verifying", done, total, ProgressBar::Unit::kBytes);
     };
@@ -123,7 +176,7 @@ void RunVerify(const VerifyArguments& arguments, int& exit_code) {
     PrintReportJson(report, trust, arguments);
     return;
   }
-  if (!arguments.quiet || !report.ok()) PrintText(report, arguments.image);
+  if (!arguments.quiet || !report.ok()) PrintText(report, arguments);
   if (!arguments.quiet) PrintSignatures(trust);
   for (const std::string& damage : trust.damages) std::cout << damage << '\n';
   if (must_be_trusted && !trust.is_trusted()) {
@@ -140,6 +193,8 @@ void AddVerifyCommand(CLI::App& app, int& exit_code) {
   CLI::App* verify = app.add_subcommand("verify", "Check every byte of an image");
   verify->footer(kVerifyFooter);
   verify->add_option("IMAGE", arguments->image, "The image file")->required();
+  verify->add_flag("--deep", arguments->deep,
+                   "Check each structure of the file system too, and name every damaged path");
   verify
       ->add_option("--trusted-keys", arguments->trusted_keys,
                    "A key in this directory (its files *.pub) must have signed it")

@@ -29,16 +29,17 @@ Error DamagedInodeTable(const std::string& message, uint64_t offset) {
   return DamagedError("inode table: " + message, offset);
 }
 
-void DecodeDirectory(MetadataCursor& cursor, bool extended, Inode& inode) {
+void DecodeDirectory(MetadataCursor& cursor, InodeTable::Record& record) {
+  Inode& inode = record.inode;
   Inode::Directory& directory = inode.directory;
-  if (extended) {
+  if (record.extended) {
     inode.link_count = cursor.ReadNumber<uint32_t>();
     inode.size = cursor.ReadNumber<uint32_t>();
     directory.listing.block = cursor.ReadNumber<uint32_t>();
     directory.parent = InodeNumber{cursor.ReadNumber<uint32_t>()};
     directory.index_count = cursor.ReadNumber<uint16_t>();
     directory.listing.offset = cursor.ReadNumber<uint16_t>();
-    cursor.Skip(4);  // xattr
+    record.xattr = cursor.ReadNumber<uint32_t>();
     directory.index = cursor.position();
   } else {
     directory.listing.block = cursor.ReadNumber<uint32_t>();
@@ -51,17 +52,18 @@ void DecodeDirectory(MetadataCursor& cursor, bool extended, Inode& inode) {
       inode.size < kListingSurplus ? 0 : static_cast<uint32_t>(inode.size) - kListingSurplus;
 }
 
-void DecodeFile(MetadataCursor& cursor, bool extended, Inode& inode) {
+void DecodeFile(MetadataCursor& cursor, InodeTable::Record& record) {
+  Inode& inode = record.inode;
   Inode::File& file = inode.file;
   uint32_t fragment = kNoFragment;
-  if (extended) {
+  if (record.extended) {
     file.blocks_start = cursor.ReadNumber<uint64_t>();
     inode.size = cursor.ReadNumber<uint64_t>();
     file.sparse_bytes = cursor.ReadNumber<uint64_t>();
     inode.link_count = cursor.ReadNumber<uint32_t>();
     fragment = cursor.ReadNumber<uint32_t>();
     file.fragment_offset = cursor.ReadNumber<uint32_t>();
-    cursor.Skip(4);  // xattr
+    record.xattr = cursor.ReadNumber<uint32_t>();
   } else {
     file.blocks_start = cursor.ReadNumber<uint32_t>();
     fragment = cursor.ReadNumber<uint32_t>();
@@ -150,33 +152,34 @@ InodeReference InodeTable::ReferenceOf(InodeNumber number) const {
   return found->reference;
 }
 
-InodeTable::Decoded InodeTable::Decode(MetadataCursor& cursor) const {
+InodeTable::Record InodeTable::Decode(MetadataCursor& cursor) const {
   const uint64_t offset = metadata_.start() + cursor.position().block;
   const uint16_t type = cursor.ReadNumber<uint16_t>();
   if (type == 0 || type > kSocket + kExtended) {
     throw DamagedInodeTable("type " + std::to_string(type) + " is none", offset);
   }
-  Decoded decoded;
-  decoded.extended = type > kSocket;
-  const uint16_t basic_type = decoded.extended ? type - kExtended : type;
-  Inode& inode = decoded.inode;
+  Record record;
+  record.extended = type > kSocket;
+  const uint16_t basic_type = record.extended ? type - kExtended : type;
+  Inode& inode = record.inode;
   inode.type = FileType{static_cast<uint8_t>(basic_type)};
   inode.mode = (cursor.ReadNumber<uint16_t>() & 07777u) | TypeBits(inode.type);
   inode.uid = Id(cursor.ReadNumber<uint16_t>());
   inode.gid = Id(cursor.ReadNumber<uint16_t>());
   inode.mtime = cursor.ReadNumber<uint32_t>();
   inode.number = InodeNumber{cursor.ReadNumber<uint32_t>()};
-  DecodeBody(cursor, decoded.extended, inode);
-  return decoded;
+  DecodeBody(cursor, record);
+  return record;
 }
 
-void InodeTable::DecodeBody(MetadataCursor& cursor, bool extended, Inode& inode) const {
+void InodeTable::DecodeBody(MetadataCursor& cursor, Record& record) const {
+  Inode& inode = record.inode;
   switch (inode.type) {
     case FileType::kDirectory:
-      DecodeDirectory(cursor, extended, inode);
+      DecodeDirectory(cursor, record);
       break;
     case FileType::kRegular:
-      DecodeFile(cursor, extended, inode);
+      DecodeFile(cursor, record);
       CountBlocks(inode);
       break;
     case FileType::kSymlink:
@@ -212,16 +215,21 @@ void InodeTable::Scan() const {
   MetadataCursor cursor(metadata_, {});
   for (uint32_t i = 0; i < inode_count_; ++i) {
     const MetadataPosition start = cursor.position();
-    const Decoded decoded = Decode(cursor);
-    SkipRest(cursor, decoded);
-    located.push_back({decoded.inode.number, InodeReference{start.block << 16 | start.offset}});
+    const Record record = ReadNext(cursor);
+    located.push_back({record.inode.number, InodeReference{start.block << 16 | start.offset}});
   }
   std::ranges::sort(located, {}, &Located::number);
   located_ = std::move(located);
 }
 
-void InodeTable::SkipRest(MetadataCursor& cursor, const Decoded& decoded) {
-  const Inode& inode = decoded.inode;
+InodeTable::Record InodeTable::ReadNext(MetadataCursor& cursor) const {
+  Record record = Decode(cursor);
+  SkipRest(cursor, record);
+  return record;
+}
+
+void InodeTable::SkipRest(MetadataCursor& cursor, Record& record) {
+  const Inode& inode = record.inode;
   switch (inode.type) {
     case FileType::kRegular:
       cursor.Skip(inode.file.block_count * 4);
@@ -238,7 +246,7 @@ void InodeTable::SkipRest(MetadataCursor& cursor, const Decoded& decoded) {
     default:
       break;
   }
-  if (decoded.extended) cursor.Skip(4);  // xattr, behind the rest
+  if (record.extended) record.xattr = cursor.ReadNumber<uint32_t>();  // behind the rest
 }
 
 }  // namespace firn

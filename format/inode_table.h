@@ -15,6 +15,15 @@ namespace firn {
 // Inodes by number or by reference. Thread-safe.
 class InodeTable {
  public:
+  static constexpr uint32_t kNoXattr = 0xffffffff;
+
+  // An inode as the table has it.
+  struct Record {
+    Inode inode;
+    bool extended = false;
+    uint32_t xattr = kNoXattr;  // entry of the xattr table
+  };
+
   // Reads the id table, whose size is bounded by its format (65,535 entries).
   InodeTable(MetadataContext context, const Superblock& super);
 
@@ -23,26 +32,25 @@ class InodeTable {
   // that happens once, when it is first needed.
   Inode ByNumber(InodeNumber number) const;
 
+  // For who reads the whole table: the inode at the cursor, which then stands behind it.
+  Record ReadNext(MetadataCursor& cursor) const;
+
   const MetadataTable& metadata() const { return metadata_; }
 
  private:
   InodeReference ReferenceOf(InodeNumber number) const;
-  struct Decoded {
-    Inode inode;
-    bool extended = false;
-  };
   struct Located {
     InodeNumber number{};
     InodeReference reference{};
   };
 
   // Leaves the cursor behind the part of fixed length.
-  Decoded Decode(MetadataCursor& cursor) const;
-  void DecodeBody(MetadataCursor& cursor, bool extended, Inode& inode) const;
+  Record Decode(MetadataCursor& cursor) const;
+  void DecodeBody(MetadataCursor& cursor, Record& record) const;
   void CountBlocks(Inode& inode) const;
   uint32_t Id(uint16_t index) const;
   void Scan() const;
-  static void SkipRest(MetadataCursor& cursor, const Decoded& decoded);
+  static void SkipRest(MetadataCursor& cursor, Record& record);
 
   const uint32_t inode_count_;
   const uint32_t block_size_;

@@ -81,6 +81,13 @@ void MetadataCursor::Advance() {
     throw DamagedMetadata("an empty block", table_.start() + block_start_);
 }
 
+bool MetadataCursor::HasMore() {
+  const bool at_end = offset_ == block_->bytes().size() &&
+                      block_start_ + block_->stored_length == table_.limit() - table_.start();
+  if (!at_end) Advance();
+  return !at_end;
+}
+
 void MetadataCursor::Read(MutableByteSpan out) {
   size_t done = 0;
   while (done < out.size()) {

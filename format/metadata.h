@@ -53,6 +53,9 @@ class MetadataCursor {
 
   void Read(MutableByteSpan out);
   void Skip(uint64_t bytes);
+  // Is there another byte in the table? Where a block ends, position() is then the next one's
+  // start.
+  bool HasMore();
   MetadataPosition position() const { return {block_start_, offset_}; }
 
   template <std::unsigned_integral T>

@@ -10,6 +10,9 @@
 namespace firn {
 namespace {
 
+// Whoever made an image decides how much is wrong with it.
+constexpr size_t kMaxFindings = 100'000;
+
 // Damage of mark, footer or core table is a finding like any other, after which nothing else can
 // be looked at. That the file is no image at all is an error.
 std::optional<Appendix> ReadAppendix(int fd, const std::string& path, VerifyLog& log) {
@@ -29,12 +32,26 @@ std::optional<Appendix> ReadAppendix(int fd, const std::string& path, VerifyLog&
 
 void VerifyLog::Add(std::string path, uint64_t offset, std::string message) {
   const std::lock_guard lock(mutex_);
+  if (report_.findings.size() >= kMaxFindings) {
+    ++report_.findings_left_out;
+    return;
+  }
   report_.findings.push_back({std::move(path), offset, std::move(message)});
 }
 
 void VerifyLog::Add(std::string path, const Error& error) {
   if (error.kind() != ErrorKind::kDamaged) throw error;
   Add(std::move(path), error.offset().value_or(0), error.message());
+}
+
+std::vector<NamedPaths> VerifyLog::NamedBy(int fd, const Appendix& appendix) const {
+  if (!options_.named_paths) return {};
+  return options_.named_paths(fd, appendix);
+}
+
+bool VerifyLog::IsDamaged(uint64_t offset) const {
+  const auto extent = std::ranges::upper_bound(damaged_, ImageOffset{offset}, {}, &Extent::end);
+  return extent != damaged_.end() && ToInt(extent->offset) <= offset;
 }
 
 void VerifyLog::Expect(uint64_t bytes) {
@@ -62,8 +79,9 @@ VerifyReport Verify(FileDescriptor fd, const std::string& path, const VerifyOpti
   VerifySignatures(fd.get(), *appendix, path, log);
   // With a section damaged, what it says of the rest proves nothing.
   if (core_is_good) {
-    const std::vector<Extent> damaged = VerifyExtents(fd.get(), *appendix, log);
-    VerifyFiles(std::move(fd), *appendix, damaged, log);
+    VerifyExtents(fd.get(), *appendix, log);
+    if (options.deep) VerifyDeep(fd.get(), *appendix, log);
+    VerifyFiles(std::move(fd), *appendix, log);
   }
   std::ranges::stable_sort(report.findings, {}, &VerifyFinding::offset);
   return report;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "format/block_cache.h"
+#include "format/error.h"
 #include "format/image.h"
 #include "format/little_endian.h"
 #include "format/parallel.h"
@@ -43,7 +44,7 @@ class FileCollector {
           return true;
         });
       } catch (const Error& error) {
-        log_.Add(directory.path.empty() ? "/" : directory.path, error);
+        Add(directory.path.empty() ? "/" : directory.path, error);
       }
     }
     std::ranges::sort(files_, {}, [](const File& file) { return file.inode.file.blocks_start; });
@@ -59,15 +60,20 @@ class FileCollector {
       if (inode.IsRegular() && seen_.insert(entry.inode).second) {
         files_.push_back({inode, std::move(path)});
       } else if (inode.IsDirectory() && !directories_.insert(entry.inode).second) {
-        log_.Add(path, 0, "a directory has two names");
+        Add(path, DamagedError("a directory has two names", 0));
       } else if (inode.IsDirectory()) {
         pending_.push_back({inode, std::move(path)});
       } else if (inode.IsSymlink()) {
         image_.ReadLink(inode);
       }
     } catch (const Error& error) {
-      log_.Add(path, error);
+      Add(path, error);
     }
+  }
+
+  // What a listing leads to was looked at already where each structure was.
+  void Add(std::string path, const Error& error) {
+    if (!log_.deep()) log_.Add(std::move(path), error);
   }
 
   const Image& image_;
@@ -101,9 +107,10 @@ class DamageMap {
                                   " bytes does not have its XXH3-64 and SHA-256";
       const uint64_t offset = ToInt(damaged_[i].offset);
       const std::vector<std::string>& paths = owners_[i];
+      const size_t named = log.deep() ? paths.size() : std::min(paths.size(), kPathsNamed);
       if (paths.empty()) log.Add({}, offset, message + " (the file system's own tables)");
-      for (size_t k = 0; k < std::min(paths.size(), kPathsNamed); ++k) {
-        const size_t more = k + 1 == kPathsNamed ? paths.size() - kPathsNamed : 0;
+      for (size_t k = 0; k < named; ++k) {
+        const size_t more = k + 1 == named ? paths.size() - named : 0;
         log.Add(paths[k], offset,
                 more == 0 ? message : message + " (and " + std::to_string(more) + " more files)");
       }
@@ -176,8 +183,8 @@ void CheckDigestsIndex(const Image& image, const std::vector<std::byte>& section
 
 }  // namespace
 
-void VerifyFiles(FileDescriptor fd, const Appendix& appendix, const std::vector<Extent>& damaged,
-                 VerifyLog& log) {
+void VerifyFiles(FileDescriptor fd, const Appendix& appendix, VerifyLog& log) {
+  const std::vector<Extent>& damaged = log.damaged();
   DamageMap damage(damaged);
   try {
     const Section* digests = appendix.core().Find(kDigestsSection);

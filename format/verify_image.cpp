@@ -117,13 +117,13 @@ void VerifySignatures(int fd, const Appendix& appendix, const std::string& path,
   }
 }
 
-std::vector<Extent> VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log) {
+void VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log) {
   BlockCache cache(kPageCacheBytes);
   std::vector<Extent> damaged;
   const Section* section = appendix.core().Find(kExtentsSection);
   if (section == nullptr) {
     log.Add({}, appendix.footer().core_offset, "section extents is missing");
-    return damaged;
+    return;
   }
   try {
     const ExtentTable extents({fd, cache, 1, *section}, appendix.core().squashfs_length);
@@ -147,7 +147,7 @@ std::vector<Extent> VerifyExtents(int fd, const Appendix& appendix, VerifyLog& l
     log.Add({}, error);
   }
   std::ranges::sort(damaged, {}, &Extent::offset);
-  return damaged;
+  log.SetDamaged(std::move(damaged));
 }
 
 }  // namespace firn

@@ -26,6 +26,13 @@ class VerifyLog {
   void Expect(uint64_t bytes);
   void Advance(uint64_t bytes);
   unsigned jobs() const { return options_.jobs; }
+  bool deep() const { return options_.deep; }
+  std::vector<NamedPaths> NamedBy(int fd, const Appendix& appendix) const;
+  // The damaged extents, in their order, once they are known. Not thread-safe.
+  void SetDamaged(std::vector<Extent> damaged) { damaged_ = std::move(damaged); }
+  const std::vector<Extent>& damaged() const { return damaged_; }
+  // Does the byte at this offset lie in one of them?
+  bool IsDamaged(uint64_t offset) const;
   VerifyReport& report() { return report_; }
 
  private:
@@ -34,6 +41,7 @@ class VerifyLog {
   const VerifyOptions& options_;
   uint64_t done_ = 0;
   uint64_t total_ = 0;
+  std::vector<Extent> damaged_;
 };
 
 // Every page of every section.
@@ -42,13 +50,13 @@ void VerifySections(int fd, const Appendix& appendix, VerifyLog& log);
 void VerifyPadding(int fd, const Appendix& appendix, VerifyLog& log);
 // Are the signatures over this image, and by the keys that they name?
 void VerifySignatures(int fd, const Appendix& appendix, const std::string& path, VerifyLog& log);
-// The tiling and every extent. Returns those that are damaged, in their order; they are not in the
-// log yet.
-std::vector<Extent> VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log);
+// The tiling and every extent. Leaves those that are damaged in log.damaged(), and no finding yet.
+void VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log);
+// Each structure of the file system; verify_deep.h has the steps.
+void VerifyDeep(int fd, const Appendix& appendix, VerifyLog& log);
 // Walks the tree, logs the damaged extents by the files that they belong to, then checks the
 // content of every other file against its digest.
-void VerifyFiles(FileDescriptor fd, const Appendix& appendix, const std::vector<Extent>& damaged,
-                 VerifyLog& log);
+void VerifyFiles(FileDescriptor fd, const Appendix& appendix, VerifyLog& log);
 
 }  // namespace firn
 

@@ -105,8 +105,8 @@ class SmallImage : public testing::Test {
     return bytes;
   }
 
-  static VerifyReport VerifyBytes(ByteSpan bytes) {
-    return Verify(FileOf(bytes), "image", {.jobs = 1, .progress = {}});
+  static VerifyReport VerifyBytes(ByteSpan bytes, bool deep = false) {
+    return Verify(FileOf(bytes), "image", {.jobs = 1, .deep = deep, .progress = {}});
   }
 
   static std::unique_ptr<const Image> Open(ByteSpan bytes, BlockCache& cache) {
@@ -156,6 +156,37 @@ TEST_F(SmallImage, IsWhole) {
   EXPECT_EQ(image->ReadLink(image->GetInode(image->Lookup(root, "zlink").value())), "small");
   const InodeNumber small = image->Lookup(root, "small").value();
   EXPECT_EQ(image->FileDigest(small), Sha256Of(std::as_bytes(std::span(contents_.at("small")))));
+}
+
+TEST_F(SmallImage, DeepVerificationFindsNothingInAWholeImage) {
+  const VerifyReport report = VerifyBytes(bytes_, true);
+  for (const VerifyFinding& finding : report.findings) ADD_FAILURE() << finding.message;
+  EXPECT_TRUE(report.notes.empty());
+  EXPECT_EQ(report.inodes, contents_.size() + 2);
+}
+
+TEST_F(SmallImage, DeepVerificationNamesTheFilesOfADamagedFragment) {
+  BlockCache cache(size_t{1} << 20);
+  const auto image = Open(bytes_, cache);
+  const Inode root = image->GetInode(image->root());
+  const Inode small = image->GetInode(image->Lookup(root, "small").value());
+  const StoredBlock block = image->FragmentOf(small);
+  const VerifyReport report = VerifyBytes(Flipped(block.offset + 1), true);
+  ASSERT_EQ(report.findings.size(), 1u);
+  EXPECT_EQ(report.findings[0].path, "small");
+  EXPECT_EQ(report.findings[0].offset, block.offset);
+}
+
+TEST_F(SmallImage, DeepVerificationFindsEveryFlippedBitToo) {
+  for (size_t at = 1; at < bytes_.size(); at += 7 * kStride) {
+    bool found = false;
+    try {
+      found = !VerifyBytes(Flipped(at), true).ok();
+    } catch (const Error&) {
+      found = true;
+    }
+    EXPECT_TRUE(found) << "byte " << at;
+  }
 }
 
 TEST_F(SmallImage, EveryFlippedBitIsFoundByVerify) {

@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-import image_format
+from harness import layout as layouts
 from harness import tree as trees
 from harness.mounts import kernel_mount, mksquashfs, unsquash
 
@@ -125,7 +125,7 @@ def normalised(listing):
 # What an image is
 
 def test_every_rule_of_the_format(image):
-    layout = image_format.check_image(image)
+    layout = layouts.check_image(image)
     assert layout.superblock["major"] == 4 and layout.superblock["minor"] == 0
     assert layout.superblock["mtime"] == DEFAULT_TIME
     assert layout.superblock["export_table"] != 2**64 - 1
@@ -138,7 +138,7 @@ def test_the_kernel_reads_the_tree(tree, image, directory):
     fields = ("type", "mode", "nlink", "size", "target", "sha256", "uid", "gid", "mtime")
     trees.assert_same_tree(normalised(trees.tree_listing(tree)), listing, fields)
     assert trees.hard_link_groups(listing) == trees.hard_link_groups(trees.tree_listing(tree))
-    image_format.check_digests_of_tree(image_format.check_image(image), listing)
+    layouts.check_digests_of_tree(layouts.check_image(image), listing)
 
 
 def test_unsquashfs_reads_the_tree(tree, image, directory):
@@ -163,7 +163,7 @@ def test_same_bytes_at_any_job_count(firn, tree, image, directory):
 def test_small_blocks_on_many_threads(firn, tree, directory):
     image = firn.build(tree, directory / "small.firn", "--block-size", "4K", "--level", "1",
                        "--jobs", "8", "--no-compile")
-    image_format.check_image(image)
+    layouts.check_image(image)
     unsquash(image, directory / "out")
     trees.assert_same_tree(normalised(trees.tree_listing(tree)),
                            trees.tree_listing(directory / "out"))
@@ -216,7 +216,7 @@ def test_thousands_of_entries_in_a_directory(firn, directory):
     with kernel_mount(image, directory / "mount") as mount:
         listing = trees.tree_listing(mount)
         trees.assert_same_tree(normalised(trees.tree_listing(root)), listing)
-        image_format.check_digests_of_tree(image_format.check_image(image), listing)
+        layouts.check_digests_of_tree(layouts.check_image(image), listing)
 
 
 def test_paths_longer_than_the_system_takes(firn, directory):
@@ -266,7 +266,7 @@ def test_modes_are_kept_on_request(firn, tree, directory):
 def test_time_is_that_of_source_date_epoch(firn, tree, directory):
     environment = dict(os.environ, SOURCE_DATE_EPOCH="1700000000")
     image = firn.build(tree, directory / "i.firn", env=environment)
-    assert image_format.check_image(image).superblock["mtime"] == 1700000000
+    assert layouts.check_image(image).superblock["mtime"] == 1700000000
     unsquash(image, directory / "out")
     assert (directory / "out" / "bin" / "tool").stat().st_mtime == 1700000000
 
@@ -308,7 +308,7 @@ def test_defaults_come_from_the_directory(firn, tree, directory):
     summary = json.loads(firn.run("build", directory / "link", "-o", directory / "i.firn",
                                   "--json").stdout)
     assert summary["name"] == tree.name and summary["prefix"] == str(tree)
-    content = image_format.check_image(directory / "i.firn").content("manifest").decode()
+    content = layouts.check_image(directory / "i.firn").content("manifest").decode()
     assert f'prefix: "{tree}"\n' in content
 
 
@@ -318,7 +318,7 @@ def test_the_summary_says_what_was_made(firn, tree, image, directory):
     files = {entry.inode for entry in listing.values() if entry.type == "file"}
     directories = [entry for entry in listing.values() if entry.type == "directory"]
     assert f"{len(files)} files, {len(directories)} directories, 2 symlinks" in result.stdout
-    assert "sha256:" + image_format.check_image(image).image_id.hex() in result.stdout
+    assert "sha256:" + layouts.check_image(image).image_id.hex() in result.stdout
     assert result.stderr == ""
     quiet = firn.run("build", tree, "-o", directory / "q.firn", "--quiet")
     assert quiet.stdout == "" and quiet.stderr == ""
@@ -591,7 +591,7 @@ def test_output_exists(firn, tree, directory):
     fails(firn, OUTPUT, "--force", "build", tree, "-o", image)
     assert image.read_text() == "precious"
     firn.build(tree, image, "--force")
-    image_format.check_image(image)
+    layouts.check_image(image)
     assert list(directory.iterdir()) == [image]
 
 

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-import image_format
 from harness import inodes
+from harness import layout as layouts
 from harness import tree as trees
 from harness.mounts import kernel_mount, mksquashfs, unsquash
 
@@ -136,7 +136,7 @@ def test_without_a_profile_other_files_are_in_front(plain):
 
 
 def test_every_rule_of_the_format(image):
-    found = image_format.check_image(image, "profile")
+    found = layouts.check_image(image, "profile")
     text = found.content("profile").decode()
     assert text.startswith("firn-profile 1\nlookup lib\nread p11/m19.py 0 100\n")
     assert "miss p00/nothing.py\n" in text and "list p03\n" in text
@@ -157,7 +157,7 @@ def test_the_kernel_reads_the_same_tree(plain, image, directory):
         one, other = trees.tree_listing(a), trees.tree_listing(b)
         trees.assert_same_tree(one, other, FIELDS + ("inode",))
         assert trees.hard_link_groups(one) == trees.hard_link_groups(other)
-        image_format.check_digests_of_tree(image_format.check_image(image, "profile"), other)
+        layouts.check_digests_of_tree(layouts.check_image(image, "profile"), other)
 
 
 def test_unsquashfs_reads_the_same_tree(tree, image, directory):
@@ -172,7 +172,7 @@ def test_firn_reads_and_verifies_it(firn, tree, image):
 
 
 def test_the_manifest_stays(plain, image):
-    manifests = [image_format.Layout(path.read_bytes()).content("manifest")
+    manifests = [layouts.Layout(path.read_bytes()).content("manifest")
                  for path in (plain, image)]
     assert manifests[0] == manifests[1]
 
@@ -239,7 +239,7 @@ def test_same_bytes_at_any_job_count(firn, tree, plain, profile, request, direct
 # What is not compressed again
 
 def stored_blocks(image):
-    layout = image_format.Layout(image.read_bytes())
+    layout = layouts.Layout(image.read_bytes())
     return {extent.sha256 for extent in layout.extents()
             if 160 <= extent.offset < layout.superblock["inode_table"]}
 

@@ -10,9 +10,10 @@ import struct
 
 import pytest
 
-import image_format
-from harness.layout import FOOTER, FOOTER_LENGTH, Layout, xxh3
-from harness.signatures import (collidable, collide, is_right, make_area, public_key, signatures)
+from format_reader.check import is_right
+from format_reader.image import signatures_of
+from harness.layout import FOOTER, FOOTER_LENGTH, Layout, check_image, xxh3
+from harness.signatures import collidable, collide, make_area, public_key
 
 USAGE, INPUT, OUTPUT, DAMAGED, UNTRUSTED = 2, 3, 4, 5, 11
 BLOCK = 64 * 1024
@@ -60,7 +61,7 @@ def keys(firn, scratch):
 
 
 def area_of(image):
-    layout = image_format.check_image(image)
+    layout = check_image(image)
     at = layout.signatures_offset
     return layout.data[at:at + layout.signatures_length]
 
@@ -83,20 +84,20 @@ def with_area(image, area):
 
 def test_a_signature_changes_neither_core_nor_id_and_openssl_takes_it(
         firn, image, keys, directory):
-    before = image_format.check_image(image)
+    before = check_image(image)
     for name in ("alice", "bob", "alice"):
         result = firn.run("sign", image, "--key", keys / name)
         assert f"sha256:{before.image_id.hex()}" in result.stdout
-    after = image_format.check_image(image)
+    after = check_image(image)
     end = before.core_offset + before.core_length
     assert after.data[:end] == before.data[:end] and after.image_id == before.image_id
-    image_id, entries = signatures(area_of(image))
+    image_id, entries = signatures_of(area_of(image))
     assert image_id == before.image_id
     assert [key for key, _ in entries] == [public_key(keys / f"{name}.pub")
                                            for name in ("alice", "bob")]
     for key, signature in entries:
-        assert is_right(key, signature, image_id, directory)
-        assert not is_right(key, signature, bytes(32), directory)
+        assert is_right(key, signature, image_id)
+        assert not is_right(key, signature, bytes(32))
     assert os.listdir(image.parent).count("image.firn") == 1
     assert not [name for name in os.listdir(image.parent) if name.startswith("image.firn.")]
     firn.run("verify", image)
@@ -108,9 +109,9 @@ def test_a_detached_signature_leaves_the_image_alone(firn, image, keys, director
         firn.run("sign", "--detached", image, "--key", keys / name)
     assert image.read_bytes() == before
     area = (directory / "image.firn.sig").read_bytes()
-    image_id, entries = signatures(area)
+    image_id, entries = signatures_of(area)
     assert image_id == Layout(before).image_id and len(entries) == 2
-    assert all(is_right(key, signature, image_id, directory) for key, signature in entries)
+    assert all(is_right(key, signature, image_id) for key, signature in entries)
     code, report = verify(firn, image, "--trusted-keys", keys / "trust-bob")
     assert (code, report["trusted"]) == (0, True)
     (trusted,) = [entry for entry in report["signatures"] if entry["trusted"]]
@@ -141,7 +142,7 @@ def test_who_signed_is_told_or_why_nobody_is_trusted(firn, image, keys, director
 
     # Over another image: beside this one it is of no use, within it something is wrong.
     good = image.read_bytes()
-    image_id, entries = signatures(area_of(image))
+    image_id, entries = signatures_of(area_of(image))
     (directory / "tree").mkdir()
     other = firn.build(directory / "tree", directory / "other.firn", "--prefix", "/opt/other")
     firn.run("sign", other, "--key", keys / "alice")
@@ -183,7 +184,7 @@ def test_inspect_shows_who_signed_and_whether_it_holds(firn, image, keys, direct
     assert f"{alice}\n" in text and f"{bob} in {detached}\n" in text and "NOT" not in text
 
     # Forged: the signature of another.
-    image_id, entries = signatures(area_of(image))
+    image_id, entries = signatures_of(area_of(image))
     detached.write_bytes(make_area(image_id, [(public_key(keys / "bob.pub"), entries[0][1])]))
     (_, forged), (finding,) = inspect()
     assert not forged["right"] and "is not by that key, or damaged" in finding
@@ -212,7 +213,7 @@ def test_damaged_signatures_are_found_and_harm_nothing_else(firn, fuse, image, k
     result = firn.run("sign", image, "--key", keys / "bob", check=False)
     assert result.returncode == DAMAGED and "--discard" in result.stderr
     firn.run("sign", "--discard", image, "--key", keys / "bob")
-    assert len(signatures(area_of(image))[1]) == 1
+    assert len(signatures_of(area_of(image))[1]) == 1
 
 
 def test_an_image_that_is_served_keeps_its_bytes(firn, fuse, image, keys, tree):
@@ -228,7 +229,7 @@ def test_a_link_keeps_leading_to_the_image(firn, image, keys, directory):
     link = directory / "link.firn"
     link.symlink_to(image.name)
     firn.run("sign", link, "--key", keys / "alice")
-    assert link.is_symlink() and len(signatures(area_of(image))[1]) == 1
+    assert link.is_symlink() and len(signatures_of(area_of(image))[1]) == 1
 
 
 def test_nobody_takes_an_image_by_signing_it(firn, image, keys, directory, ordinary_user):
@@ -273,9 +274,9 @@ def test_a_key_with_a_passphrase(firn, image, directory):
     result = firn.run("sign", image, "--key", key, check=False, start_new_session=True)
     assert result.returncode == INPUT and "--passphrase-file" in result.stderr
     firn.run("sign", image, "--key", key, "--passphrase-file", right)
-    _, ((public, signature),) = signatures(area_of(image))
+    _, ((public, signature),) = signatures_of(area_of(image))
     assert public == public_key(directory / "key.pub")
-    assert is_right(public, signature, Layout(image.read_bytes()).image_id, directory)
+    assert is_right(public, signature, Layout(image.read_bytes()).image_id)
 
 
 def test_directories_of_keys(firn, image, keys, directory):

@@ -1,106 +1,73 @@
-"""The structures of an image as FORMAT.md has them, written without a look at Firn's own reader."""
+"""Whole images and their structures, through the independent reader; changes that keep checksums."""
 
-import dataclasses
 import hashlib
 import struct
 
-import xxhash
+from format_reader.check import check_appendix
+from format_reader.image import FOOTER, FOOTER_LENGTH, PAGE, Image, page_tree_root, xxh3
+from format_reader.superblock import SUPERBLOCK, SUPERBLOCK_FIELDS
 
-FOOTER = struct.Struct("<8sIIQQQQ32sQ32sQ")
-FOOTER_LENGTH = 128
+__all__ = ["FOOTER", "FOOTER_LENGTH", "SUPERBLOCK", "SUPERBLOCK_FIELDS", "Layout", "check_image",
+           "check_digests_of_tree", "page_tree_root", "with_core", "with_footer_version",
+           "with_manifest", "with_mark_version", "xxh3"]
+
 MARK_OFFSET = 128
-MARK = struct.Struct("<8sIIQQ")
-PAGE = 65536
-SUPERBLOCK = struct.Struct("<IIIIIHHHHHHQQQQQQQQ")
-SUPERBLOCK_FIELDS = (
-    "magic", "inode_count", "mtime", "block_size", "fragment_count", "compressor", "block_log",
-    "flags", "id_count", "major", "minor", "root_inode", "bytes_used", "id_table", "xattr_table",
-    "inode_table", "directory_table", "fragment_table", "export_table")
+FIRST_DATA = 160
+METADATA_EXTENT = 16 * 1024
+SECTIONS = ["manifest", "extents", "digests"]
+
+# An image taken apart; what FORMAT.md promises of the appendix holds, or FormatError.
+Layout = Image
 
 
-def xxh3(data):
-    return xxhash.xxh3_64_intdigest(data)
+def check_image(path, *more):
+    """The Layout of the image at `path`, every rule that its appendix shows asserted.
+
+    more: names of the optional sections that it has. What files hold is not looked at.
+    """
+    with open(path, "rb") as file:
+        image = Layout(file.read())
+    assert not check_appendix(image)
+    assert list(image.sections) == SECTIONS + list(more)
+    _check_places(image)
+    _check_cut(image)
+    return image
 
 
-@dataclasses.dataclass
-class Section:
-    name: str
-    offset: int
-    length: int
-    digest: bytes
+def _check_places(image):
+    """Parts stand as close as their alignment lets them."""
+    at, step = image.squashfs_length, 4096
+    for section in image.sections.values():
+        assert section.offset == -(-at // step) * step, section
+        content = image.content(section.name)
+        at = section.offset + len(content) + len(page_tree_root(content)[1])
+        step = 8
+    assert image.core_offset == -(-at // 8) * 8
+    at = image.core_offset + image.core_length
+    if image.signatures_length:
+        assert image.signatures_offset == at
+    assert at + image.signatures_length == image.footer_offset
 
 
-@dataclasses.dataclass
-class Extent:
-    offset: int
-    length: int
-    xxh3: int
-    sha256: bytes
+def _check_cut(image):
+    """Firn's writer cuts extents so."""
+    inode_table = image.superblock["inode_table"]
+    for extent in image.extents():
+        if extent.offset == 0:
+            assert extent.length == FIRST_DATA
+        elif extent.offset >= inode_table:
+            assert extent.length <= METADATA_EXTENT
+        else:
+            assert extent.offset + extent.length <= inode_table
 
 
-def page_tree_root(content):
-    """The digest of a section's content, and the upper levels that stand behind it."""
-    upper, level = b"", content
-    while len(level) > PAGE:
-        level = b"".join(hashlib.sha256(level[at:at + PAGE]).digest()
-                         for at in range(0, len(level), PAGE))
-        upper += level
-    return hashlib.sha256(level).digest(), upper
-
-
-class Layout:
-    """A whole image, taken apart; asserts everything that FORMAT.md promises of the appendix."""
-
-    def __init__(self, data):
-        self.data = data
-        footer = data[-FOOTER_LENGTH:]
-        (magic, self.version, footer_length, self.core_offset, self.core_length,
-         self.signatures_offset, self.signatures_length, self.image_id, file_length, zeros,
-         checksum) = FOOTER.unpack(footer)
-        assert magic == b"FIRNFOOT" and self.version == 1 and footer_length == FOOTER_LENGTH
-        assert file_length == len(data) and zeros == bytes(32)
-        assert checksum == xxh3(footer[:120])
-        self.footer_offset = len(data) - FOOTER_LENGTH
-
-        core = data[self.core_offset:self.core_offset + self.core_length]
-        assert hashlib.sha256(core).digest() == self.image_id
-        magic, version, count, self.squashfs_length = struct.unpack_from("<8sIIQ", core)
-        assert magic == b"FIRNCORE" and version == 1 and len(core) == 24 + 64 * count
-        self.sections = {}
-        for number in range(count):
-            name, offset, length, digest = struct.unpack_from("<16sQQ32s", core, 24 + 64 * number)
-            name = name.rstrip(b"\0").decode("ascii")
-            assert name not in self.sections and offset % 8 == 0
-            self.sections[name] = Section(name, offset, length, digest)
-        for section in self.sections.values():
-            root, upper = page_tree_root(self.content(section.name))
-            assert root == section.digest
-            at = section.offset + section.length
-            assert data[at:at + len(upper)] == upper
-
-        self.superblock = dict(zip(SUPERBLOCK_FIELDS, SUPERBLOCK.unpack_from(data)))
-        assert self.superblock["bytes_used"] == self.squashfs_length
-        mark = data[MARK_OFFSET:MARK_OFFSET + 32]
-        assert MARK.unpack(mark)[:2] == (b"FIRNMARK", 1) and MARK.unpack(mark)[4] == xxh3(mark[:24])
-
-    def content(self, section):
-        section = self.sections[section]
-        return self.data[section.offset:section.offset + section.length]
-
-    def extents(self):
-        return [Extent(*fields) for fields in struct.iter_unpack("<QQQ32s",
-                                                                 self.content("extents"))]
-
-    def extent_at(self, offset):
-        """The extent that covers a byte of the SquashFS part."""
-        (found,) = [extent for extent in self.extents()
-                    if extent.offset <= offset < extent.offset + extent.length]
-        return found
-
-    def file_digests(self):
-        content = self.content("digests")
-        (count,) = struct.unpack_from("<I", content)
-        return [content[8 + 32 * number:40 + 32 * number] for number in range(count)]
+def check_digests_of_tree(image, listing):
+    """The digests are those of the files; `listing` is harness.tree's, of the mounted image."""
+    files = {entry.inode: entry.sha256 for entry in listing.values() if entry.type == "file"}
+    digests = [digest.hex() for digest in image.file_digests()]
+    assert files == dict(enumerate(digests, start=1))
+    inodes = {entry.inode for entry in listing.values()}
+    assert inodes == set(range(1, image.superblock["inode_count"] + 1))
 
 
 def with_footer_version(data, version):

@@ -1,14 +1,12 @@
-"""Signatures as FORMAT.md and firn-key(5) have them, judged by OpenSSL's program, without Firn."""
+"""Keys and signature areas as FORMAT.md and firn-key(5) have them, made without Firn."""
 
 import hashlib
 import struct
-import subprocess
 
 import xxhash
 
-AREA_HEAD = struct.Struct("<8sII32s")
-SIGNATURE_LENGTH = 96
-ED25519_DER = bytes.fromhex("302a300506032b6570032100")
+from format_reader.image import AREA_HEAD
+
 # What XXH3-64 starts its secret with: the specification's kSecret.
 XXH3_SECRET = bytes.fromhex("b8fe6c3923a44bbe7c01812cf721ad1cded46de9839097db7240a4a4b7b3671f")
 
@@ -21,34 +19,10 @@ def public_key(path):
     return bytes.fromhex(public.removeprefix("public ed25519:"))
 
 
-def signatures(area):
-    """(image id, [(public key, signature)]) of a signature area, each rule asserted."""
-    magic, version, count, image_id = AREA_HEAD.unpack_from(area)
-    assert magic == b"FIRNSIGN" and version == 1
-    assert len(area) == AREA_HEAD.size + SIGNATURE_LENGTH * count + 8
-    assert struct.unpack("<Q", area[-8:])[0] == xxhash.xxh3_64_intdigest(area[:-8])
-    entries = [area[at:at + SIGNATURE_LENGTH]
-               for at in range(AREA_HEAD.size, len(area) - 8, SIGNATURE_LENGTH)]
-    return image_id, [(entry[:32], entry[32:]) for entry in entries]
-
-
 def make_area(image_id, entries):
     area = AREA_HEAD.pack(b"FIRNSIGN", 1, len(entries), image_id)
     area += b"".join(key + signature for key, signature in entries)
     return area + struct.pack("<Q", xxhash.xxh3_64_intdigest(area))
-
-
-def is_right(key, signature, image_id, directory):
-    """Does openssl(1) take it for a signature of the image by the key?"""
-    (directory / "key.der").write_bytes(ED25519_DER + key)
-    (directory / "signature").write_bytes(signature)
-    (directory / "message").write_bytes(b"firn image signature" + struct.pack("<I", 1) + image_id)
-    result = subprocess.run(
-        ["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey",
-         directory / "key.der", "-rawin", "-in", directory / "message", "-sigfile",
-         directory / "signature"], capture_output=True, timeout=60)
-    assert (result.returncode == 0) == (b"Verified Successfully" in result.stdout), result
-    return result.returncode == 0
 
 
 def collidable(block):
