@@ -10,7 +10,7 @@ namespace {
 
 // Metadata is read in the order in which it stands, and then again by name: enough for the parts
 // that are near each other.
-constexpr size_t kCacheBytes = size_t{64} << 20;
+constexpr size_t kDeepCacheBytes = size_t{64} << 20;
 // BlockCache tells images apart by their numbers; this cache serves one.
 constexpr uint32_t kImageNumber = 1;
 
@@ -71,7 +71,7 @@ std::string DeepTree::PathOf(InodeNumber directory, std::string_view name) const
 
 void VerifyDeep(int fd, const Appendix& appendix, VerifyLog& log) {
   try {
-    BlockCache cache(kCacheBytes);
+    BlockCache cache(kDeepCacheBytes);
     const Manifest manifest = appendix.ReadManifest(fd);
     const DeepTables tables(fd, appendix, cache);
     DeepTree tree;
