@@ -15,7 +15,7 @@ sys.path.insert(0, str(TESTS))
 
 from harness import environment as environments  # noqa: E402
 from harness import users  # noqa: E402
-from harness.mounts import unmount  # noqa: E402
+from harness.mounts import enter_private_namespace, unmount  # noqa: E402
 from harness.programs import Firn  # noqa: E402
 
 
@@ -30,6 +30,8 @@ def pytest_configure(config):
     # A shell ignores Ctrl-C in what it starts in the background; programs under test must not.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if os.geteuid() == 0:
+        enter_private_namespace()
 
 
 def pytest_runtest_logreport(report):
@@ -49,14 +51,20 @@ def is_memory_free(size):
 
 
 @pytest.fixture(scope="session")
-def scratch():
-    """A directory that every user can reach and that is gone, with its mounts, at the end.
+def in_memory():
+    """Whether `scratch` lies in memory, where root runs the tests and there is enough of it.
 
-    In memory for sanitized programs, so that the slow ones need not wait for a disk as well; others
-    are tested with images and trees as users have them."""
+    So it does for sanitized programs, so that the slow ones need not wait for a disk as well;
+    others are tested with images and trees as users have them."""
+    return bool(os.environ.get("FIRN_SANITIZE"))
+
+
+@pytest.fixture(scope="session")
+def scratch(in_memory):
+    """A directory that every user can reach and that is gone, with its mounts, at the end."""
     path = pathlib.Path(tempfile.mkdtemp(prefix="firn-test-")).resolve()
-    if os.environ.get("FIRN_SANITIZE") and os.geteuid() == 0 and is_memory_free(8 << 30):
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6g", "firn-test", path], check=True)
+    if in_memory and os.geteuid() == 0 and is_memory_free(8 << 30):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8g", "firn-test", path], check=True)
     path.chmod(0o755)
     yield path
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:

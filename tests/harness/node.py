@@ -1,7 +1,6 @@
 """A firnd that serves the node, in a mount namespace of the test's own."""
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -18,8 +17,6 @@ import pytest
 from harness import mounts
 from harness.jobs import DEADLINE
 
-CLONE_NEWNS = 0x20000
-
 
 def hold(path):
     """A descriptor of a directory that sessions which end leave alone, as somebody holds it."""
@@ -34,17 +31,10 @@ def hold(path):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_run_directory(root_user, scratch):
-    """A mount namespace with a /run/firn of its own: sessions of other tests go on without this
-    node's firnd."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNS) != 0:
+def own_run_directory(root_user):
+    """A /run/firn of its own: sessions of other tests go on without this node's firnd."""
+    if not mounts.enter_private_namespace():
         pytest.skip("no private mount namespace can be made here")
-    # Copies of what other tests have mounted would live on in here when they unmount it.
-    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-    for place in reversed(mounts.mount_points()):
-        if "/firn-test-" in place and place != str(scratch):
-            subprocess.run(["umount", "--lazy", place], check=True)
     # Removed outside of the namespace, the directory would take the mount on it along.
     held = hold("/run/firn")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0700", "firn-tests", "/run/firn"],
