@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,9 +13,11 @@
 #include <string_view>
 #include <utility>
 
+#include "builder/conda_record.h"
 #include "builder/environment_kind.h"
 #include "builder/inspect/json_text.h"
 #include "builder/inspect/tree_file.h"
+#include "builder/python_tree.h"
 #include "builder/tree_path.h"
 #include "builder/utf8.h"
 #include "format/error.h"
@@ -27,9 +28,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A record lists every file of its package.
-constexpr uint64_t kLongestRecord = uint64_t{256} << 20;
-
 struct InstalledPackage {
   std::string record;  // "conda-meta/zlib-1.3-h_0.json"
   std::string version;
@@ -38,23 +36,10 @@ struct InstalledPackage {
   std::string sha256;
 };
 
-Json ReadRecord(const std::string& tree, const std::string& record) {
-  const auto text = ReadTreeFile(tree + "/" + record, kLongestRecord);
-  return Json::parse(text.value_or(""), nullptr, false);
-}
-
-std::vector<std::string> RecordsIn(const std::string& tree) {
-  std::vector<std::string> records;
-  for (const std::string& name : NamesIn(tree + "/conda-meta")) {
-    if (name.ends_with(".json")) records.push_back("conda-meta/" + name);
-  }
-  return records;
-}
-
 std::map<std::string, InstalledPackage> InstalledIn(const std::string& tree) {
   std::map<std::string, InstalledPackage> installed;
-  for (const std::string& record : RecordsIn(tree)) {
-    const Json json = ReadRecord(tree, record);
+  for (const std::string& record : CondaRecordsIn(tree)) {
+    const Json json = ReadCondaRecord(tree, record);
     const std::string name = TextAt(json, "name");
     if (name.empty()) continue;
     installed[name] = {.record = record,
@@ -150,14 +135,14 @@ class PackageRemoval {
         poll_(poll) {}
 
   void Run() {
-    for (const std::string& record : RecordsIn(tree_)) {
+    for (const std::string& record : CondaRecordsIn(tree_)) {
       if (records_.contains(record)) continue;
-      for (const std::string& file : TextsAt(ReadRecord(tree_, record), "files")) {
+      for (const std::string& file : TextsAt(ReadCondaRecord(tree_, record), "files")) {
         kept_.insert(NormalPath(file));
       }
     }
     for (const std::string& record : records_) {
-      for (const std::string& file : TextsAt(ReadRecord(tree_, record), "files")) {
+      for (const std::string& file : TextsAt(ReadCondaRecord(tree_, record), "files")) {
         poll_();
         Remove(NormalPath(file));
       }
@@ -173,12 +158,8 @@ class PackageRemoval {
  private:
   // Below the tree, which symlinks do not leave: invalid for what is no directory there.
   FileDescriptor OpenDirectory(const std::string& path) const {
-    open_how how{};
-    how.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    const std::string shown = path.empty() ? "." : path;
-    return FileDescriptor(
-        static_cast<int>(syscall(SYS_openat2, root_.get(), shown.c_str(), &how, sizeof how)));
+    return OpenWithin(root_.get(), path.empty() ? "." : path, O_RDONLY | O_DIRECTORY,
+                      RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
   }
 
   void Remove(const std::string& path) {
@@ -202,10 +183,9 @@ class PackageRemoval {
   // The image's own, which nobody looks at the source of again.
   void RemoveBytecode(const std::string& path) {
     const std::string cache = JoinPath(ParentOf(path), "__pycache__");
-    const std::string file = NameOf(path);
-    const std::string start = file.substr(0, file.size() - 2);  // "module."
+    const std::string source = NameOf(path);
     for (const std::string& name : CachedIn(cache)) {
-      if (name.starts_with(start) && name.ends_with(".pyc")) Unlink(cache, name);
+      if (SourceName(name) == source) Unlink(cache, name);
     }
   }
 

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <utility>
 #include <vector>
@@ -89,8 +91,8 @@ class LayerTree {
   }
 
   void HideRest(TreeNode& directory, const Entry& below) const {
-    for (const auto& [shown, entry] : base_.Entries(below)) {
-      const std::string& name = shown;
+    const std::map<std::string, Entry> shown = base_.Entries(below);
+    for (const std::string& name : std::views::keys(shown)) {
       const auto at = std::lower_bound(
           directory.children.begin(), directory.children.end(), name,
           [](const auto& child, const std::string& key) { return child->name < key; });

@@ -83,19 +83,6 @@ void FindModulesBelow(TreeNode& node, const std::string& path, const std::string
   }
 }
 
-// Name of the module's source for "module.cpython-311.opt-1.pyc"; empty for what is no such name.
-std::string SourceName(const std::string& cached) {
-  if (!cached.ends_with(".pyc")) return {};
-  std::string_view stem(cached);
-  stem.remove_suffix(4);
-  if (const size_t optimised = stem.rfind(".opt-"); optimised != std::string_view::npos) {
-    stem = stem.substr(0, optimised);
-  }
-  const size_t tag = stem.rfind('.');
-  if (tag == std::string_view::npos || tag == 0) return {};
-  return std::string(stem.substr(0, tag)) + ".py";
-}
-
 // The word after the magic number is zero for a .pyc that holds its source's time.
 bool HoldsTimestamp(int directory, const TreeNode& file) {
   const FileDescriptor fd = OpenBelow(directory, file.RelativePath(), O_RDONLY | O_NONBLOCK);
@@ -107,6 +94,18 @@ bool HoldsTimestamp(int directory, const TreeNode& file) {
 }
 
 }  // namespace
+
+std::string SourceName(const std::string& cached) {
+  if (!cached.ends_with(".pyc")) return {};
+  std::string_view stem(cached);
+  stem.remove_suffix(4);
+  if (const size_t optimised = stem.rfind(".opt-"); optimised != std::string_view::npos) {
+    stem = stem.substr(0, optimised);
+  }
+  const size_t tag = stem.rfind('.');
+  if (tag == std::string_view::npos || tag == 0) return {};
+  return std::string(stem.substr(0, tag)) + ".py";
+}
 
 std::string FindPython(const TreeNode& root, const std::string& directory) {
   for (const std::string_view place : kPythonPlaces) {

@@ -45,6 +45,9 @@ class ImportPaths {
 // "module.cpython-311.pyc" for "module.py".
 std::string CachedName(std::string_view file, std::string_view cache_tag);
 
+// Name of the module's source for "module.cpython-311.opt-1.pyc"; empty for what is no such name.
+std::string SourceName(const std::string& cached);
+
 // The __pycache__ of a directory, made if there is none. nullptr where something else has its name.
 TreeNode* CacheDirectory(TreeNode& directory);
 

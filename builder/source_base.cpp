@@ -5,6 +5,7 @@
 
 #include "builder/environment_kind.h"
 #include "builder/inspect/tree_file.h"
+#include "builder/python_tree.h"
 #include "builder/source_parts.h"
 
 namespace firn {
@@ -32,12 +33,10 @@ void DropStaleBytecode(const std::string& tree, const std::string& changes) {
     if (written.extension() != ".py" || !fs::is_regular_file(entry.symlink_status())) continue;
     const fs::path cache = written.parent_path().lexically_relative(changes) / "__pycache__";
     if (!fs::is_directory(fs::symlink_status(tree / cache))) continue;
-    const std::string start = written.stem().string() + ".";
+    const std::string source = written.filename().string();
     for (const std::string& name : NamesIn(tree / cache)) {
       const bool is_old = !fs::exists(fs::symlink_status(changes / cache / name));
-      if (name.starts_with(start) && name.ends_with(".pyc") && is_old) {
-        fs::remove(tree / cache / name);
-      }
+      if (is_old && SourceName(name) == source) fs::remove(tree / cache / name);
     }
   }
 }

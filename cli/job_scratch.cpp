@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,10 +36,8 @@ constexpr char kRemedy[] =
     "--no-environment.";
 
 FileDescriptor OpenBelow(int parent, const char* name, int flags) {
-  open_how how{};
-  how.flags = static_cast<uint64_t>(flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
-  return FileDescriptor(static_cast<int>(syscall(SYS_openat2, parent, name, &how, sizeof how)));
+  return OpenWithin(parent, name, flags | O_DIRECTORY | O_NOFOLLOW,
+                    RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH);
 }
 
 // A directory to be emptied, with permissions to do so where it is ours.

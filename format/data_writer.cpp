@@ -7,11 +7,10 @@
 #include <string>
 
 #include "format/error.h"
+#include "format/layout.h"
 
 namespace firn {
 namespace {
-
-constexpr uint32_t kStoredUncompressed = 1u << 24;  // in an inode's or fragment's size word
 
 bool IsZero(ByteSpan bytes) {
   return bytes.empty() || (bytes[0] == std::byte{0} &&

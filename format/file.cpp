@@ -1,6 +1,7 @@
 #include "format/file.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -56,6 +57,18 @@ FileDescriptor OpenFile(const std::string& path, int flags, ErrorKind kind) {
   return FileDescriptor(fd);
 }
 
+FileDescriptor OpenWithin(int directory, const std::string& path, int flags, uint64_t resolve) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
+  how.mode = (flags & O_CREAT) != 0 ? 0600 : 0;
+  how.resolve = resolve;
+  long fd;
+  do {
+    fd = syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how);
+  } while (fd < 0 && errno == EINTR);
+  return FileDescriptor(static_cast<int>(fd));
+}
+
 size_t ReadAt(int fd, uint64_t offset, MutableByteSpan buffer) {
   size_t done = 0;
   while (done < buffer.size()) {
@@ -99,7 +112,8 @@ uint64_t FileSize(int fd) {
   // The C library makes fstat() of fstatat(), which a confined worker is refused as it takes paths.
   // The kernel's structure is the C library's on 64-bit machines.
   static_assert(sizeof(long) == 8);
-  if (syscall(SYS_fstat, fd, &status) != 0) throw SystemError(ErrorKind::kInternal, errno, "cannot stat");
+  if (syscall(SYS_fstat, fd, &status) != 0)
+    throw SystemError(ErrorKind::kInternal, errno, "cannot stat");
   return static_cast<uint64_t>(status.st_size);
 }
 

@@ -30,13 +30,17 @@ class FileDescriptor {
 
 // Opens with O_CLOEXEC. Throws an Error of `kind` that names the path.
 FileDescriptor OpenFile(const std::string& path, int flags, ErrorKind kind);
+// Opens a path below `directory` with O_CLOEXEC, with openat2(2): `resolve` has its RESOLVE_* bits.
+// What is created is for its owner alone. Invalid, with errno set, where it cannot be opened.
+FileDescriptor OpenWithin(int directory, const std::string& path, int flags, uint64_t resolve);
 
 // Reads up to buffer.size() bytes at `offset`, less only at the end of the file. Returns the
 // number read. Thread-safe. Throws kDamaged with the errno's text where the storage fails.
 size_t ReadAt(int fd, uint64_t offset, MutableByteSpan buffer);
 
 // Tells the kernel that it need not keep [offset, offset + length) of the file in its page cache,
-// nor what lies at most 2 MiB before it: right for a file that is read from front to back in pieces.
+// nor what lies at most 2 MiB before it: right for a file that is read from front to back in
+// pieces.
 void DropCached(int fd, uint64_t offset, uint64_t length);
 
 // Writes all of `bytes`. Throws kOutput ("disk full" is named as such).

@@ -5,13 +5,11 @@
 #include <string>
 
 #include "format/error.h"
+#include "format/layout.h"
 #include "format/little_endian.h"
 
 namespace firn {
 namespace {
-
-constexpr uint32_t kUncompressedBit = 1u << 24;
-constexpr uint32_t kLengthMask = kUncompressedBit - 1;
 
 // A file's list of block sizes is turned into offsets in segments of so many blocks, so that a huge
 // file costs no more memory than a small one.
@@ -109,9 +107,9 @@ StoredBlock FileReader::FragmentOf(const Inode& file) const {
 StoredBlock FileReader::ParseSize(uint64_t offset, uint32_t size) const {
   StoredBlock stored;
   stored.offset = offset;
-  stored.length = size & kLengthMask;
-  stored.compressed = (size & kUncompressedBit) == 0;
-  if (stored.length > block_size_ || size > (kLengthMask | kUncompressedBit)) {
+  stored.length = size & kStoredLengthMask;
+  stored.compressed = (size & kStoredUncompressed) == 0;
+  if (stored.length > block_size_ || size > (kStoredLengthMask | kStoredUncompressed)) {
     throw DamagedError("a block has an impossible length of " + std::to_string(stored.length),
                        offset);
   }
@@ -166,7 +164,7 @@ std::shared_ptr<const Block> FileReader::BlockMap(const Inode& file, uint64_t se
   for (uint64_t i = 0; i < count; ++i) {
     const uint32_t size = sizes.ReadNumber<uint32_t>();
     entries[i] = {header.next_offset, size, 0};
-    header.next_offset += size & kLengthMask;
+    header.next_offset += size & kStoredLengthMask;
   }
   header.next_sizes = sizes.position();
   *reinterpret_cast<SegmentHeader*>(block->writable().data()) = header;

@@ -1,6 +1,5 @@
 #include "format/image.h"
 
-#include <array>
 #include <atomic>
 #include <utility>
 
@@ -40,12 +39,6 @@ void RequireId(const std::optional<Appendix>& appendix, const Digest& expected) 
               "expected the image that was signed, " + FormatImageId(expected) + ", found " +
                   (appendix ? FormatImageId(appendix->id()) : "no image"),
               "The file was replaced, or its signature is another's. Fetch it again.");
-}
-
-Superblock ReadSuperblock(const ByteSource& source, uint64_t file_length) {
-  std::array<std::byte, kSuperblockLength> bytes;
-  source.Read(ImageOffset{0}, bytes);
-  return Superblock::Decode(bytes, file_length);
 }
 
 }  // namespace
@@ -107,7 +100,7 @@ struct Image::Parts {
       source = std::make_unique<PlainSource>(fd.get(), file_length);
     }
     if (options.bytes_read != nullptr) source->CountIn(*options.bytes_read);
-    super = ReadSuperblock(*source, file_length);
+    super = Superblock::Read(*source, file_length);
     if (verified && super.bytes_used != verified->appendix.core().squashfs_length) {
       throw Error(ErrorKind::kDamaged, "superblock and core table disagree on the SquashFS part",
                   "The image is damaged; build it anew.")
@@ -199,12 +192,7 @@ void Image::ListDirectory(const Inode& directory, uint64_t cookie,
 }
 
 std::string Image::ReadLink(const Inode& symlink) const {
-  return Named(parts_->path, [&] {
-    std::string target(symlink.size, '\0');
-    MetadataCursor cursor(parts_->squashfs->inodes.metadata(), symlink.symlink_target);
-    cursor.Read(std::as_writable_bytes(std::span(target)));
-    return target;
-  });
+  return Named(parts_->path, [&] { return parts_->squashfs->inodes.ReadTarget(symlink); });
 }
 
 std::vector<FilePiece> Image::Read(const Inode& file, uint64_t offset, uint64_t length) const {

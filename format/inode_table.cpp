@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "format/error.h"
 #include "format/little_endian.h"
@@ -226,6 +227,13 @@ InodeTable::Record InodeTable::ReadNext(MetadataCursor& cursor) const {
   Record record = Decode(cursor);
   SkipRest(cursor, record);
   return record;
+}
+
+std::string InodeTable::ReadTarget(const Inode& symlink) const {
+  std::string target(symlink.size, '\0');
+  MetadataCursor cursor(metadata_, symlink.symlink_target);
+  cursor.Read(std::as_writable_bytes(std::span(target)));
+  return target;
 }
 
 void InodeTable::SkipRest(MetadataCursor& cursor, Record& record) {

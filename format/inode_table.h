@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "format/inode.h"
@@ -34,6 +35,9 @@ class InodeTable {
 
   // For who reads the whole table: the inode at the cursor, which then stands behind it.
   Record ReadNext(MetadataCursor& cursor) const;
+
+  // What a symlink leads to, as it stands there.
+  std::string ReadTarget(const Inode& symlink) const;
 
   const MetadataTable& metadata() const { return metadata_; }
 

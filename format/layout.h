@@ -27,6 +27,10 @@ inline constexpr size_t kMaxSections = 64;
 inline constexpr uint64_t kMaxExtentLength = uint64_t{1} << 20;
 inline constexpr uint64_t kMetadataExtentLength = 16 * 1024;
 
+// SquashFS: what an inode's block list and the fragment table say of a block's stored length.
+inline constexpr uint32_t kStoredUncompressed = 1u << 24;
+inline constexpr uint32_t kStoredLengthMask = kStoredUncompressed - 1;
+
 inline constexpr std::string_view kManifestSection = "manifest";
 inline constexpr std::string_view kExtentsSection = "extents";
 inline constexpr std::string_view kDigestsSection = "digests";

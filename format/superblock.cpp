@@ -1,9 +1,11 @@
 #include "format/superblock.h"
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <string_view>
 
+#include "format/byte_source.h"
 #include "format/error.h"
 #include "format/little_endian.h"
 
@@ -149,6 +151,12 @@ Superblock Superblock::Decode(ByteSpan bytes, uint64_t file_length) {
   if (super.id_count == 0) throw DamagedSuperblock("no ids", 26);
   CheckTables(super);
   return super;
+}
+
+Superblock Superblock::Read(const ByteSource& source, uint64_t file_length) {
+  std::array<std::byte, kSuperblockLength> bytes;
+  source.Read(ImageOffset{0}, bytes);
+  return Decode(bytes, file_length);
 }
 
 }  // namespace firn

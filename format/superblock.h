@@ -8,6 +8,8 @@
 
 namespace firn {
 
+class ByteSource;
+
 inline constexpr size_t kSuperblockLength = 96;
 inline constexpr uint64_t kNoTable = ~uint64_t{0};
 
@@ -37,6 +39,8 @@ struct Superblock {
   // `bytes`: the first kSuperblockLength bytes of the file. Throws kDamaged, or kUnsupported for
   // another version of SquashFS.
   static Superblock Decode(ByteSpan bytes, uint64_t file_length);
+  // Throws as Decode() and as the source does.
+  static Superblock Read(const ByteSource& source, uint64_t file_length);
 };
 
 // Is this the head of a SquashFS file at all? Throws kDamaged with what it looks like instead.

@@ -43,7 +43,7 @@ class PathFinder {
       if (!number) return false;
       way.push_back(tables_.inodes.ByNumber(*number));
       if (!way.back().IsSymlink() || names.empty()) continue;
-      const std::string target = TargetOf(way.back());
+      const std::string target = tables_.inodes.ReadTarget(way.back());
       if (target.starts_with('/')) return true;
       if (++symlinks > kMaxSymlinks) return false;
       way.pop_back();
@@ -60,13 +60,6 @@ class PathFinder {
       if (!name.empty() && name != ".") names.emplace_back(name);
       path = path.substr(0, slash == path.npos ? 0 : slash);
     }
-  }
-
-  std::string TargetOf(const Inode& symlink) const {
-    std::string target(symlink.size, '\0');
-    MetadataCursor cursor(tables_.inodes.metadata(), symlink.symlink_target);
-    cursor.Read(std::as_writable_bytes(std::span(target)));
-    return target;
   }
 
   const DeepTables& tables_;

@@ -1,7 +1,5 @@
 #include "format/verify_deep.h"
 
-#include <array>
-
 #include "format/error.h"
 #include "format/layout.h"
 
@@ -23,19 +21,13 @@ const Section& NeededSection(const Appendix& appendix, std::string_view name) {
   return *section;
 }
 
-Superblock DecodeSuperblock(const ByteSource& source, uint64_t squashfs_length) {
-  std::array<std::byte, kSuperblockLength> bytes;
-  source.Read(ImageOffset{0}, bytes);
-  return Superblock::Decode(bytes, squashfs_length);
-}
-
 }  // namespace
 
 DeepTables::DeepTables(int fd, const Appendix& appendix, BlockCache& cache)
     : extents_({fd, cache, kImageNumber, NeededSection(appendix, kExtentsSection)},
                appendix.core().squashfs_length),
       source(fd, extents_, appendix.core().squashfs_length, ExtentCheck::kProof),
-      super(DecodeSuperblock(source, appendix.core().squashfs_length)),
+      super(Superblock::Read(source, appendix.core().squashfs_length)),
       decompressor(Decompressor::Create(super.compression, super.block_size)),
       context{&source, decompressor.get(), &cache, kImageNumber},
       inodes(context, super),

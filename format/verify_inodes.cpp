@@ -11,8 +11,6 @@
 namespace firn {
 namespace {
 
-constexpr uint32_t kUncompressedBit = 1u << 24;
-constexpr uint32_t kLengthMask = kUncompressedBit - 1;
 // Where the table cannot be read to its end, inodes are looked for one by one through the export
 // table. Its length is what a damaged image claims: after so many failures the rest is left.
 constexpr uint32_t kMaxUnreadable = 10'000;
@@ -126,8 +124,8 @@ class InodeVerifier {
     uint64_t holes = 0;
     for (uint64_t i = 0; i < inode.file.block_count; ++i) {
       const uint32_t word = sizes.ReadNumber<uint32_t>();
-      const uint32_t length = word & kLengthMask;
-      if (length > block_size || word > (kLengthMask | kUncompressedBit)) {
+      const uint32_t length = word & kStoredLengthMask;
+      if (length > block_size || word > (kStoredLengthMask | kStoredUncompressed)) {
         return Add(offset, NameOf(inode.number) + ": block " + std::to_string(i) +
                                " has an impossible length of " + std::to_string(length));
       }
@@ -146,10 +144,7 @@ class InodeVerifier {
   }
 
   void CheckTarget(const Inode& inode, uint64_t offset) {
-    std::string target(inode.size, '\0');
-    MetadataCursor cursor(tables_.inodes.metadata(), inode.symlink_target);
-    cursor.Read(std::as_writable_bytes(std::span(target)));
-    if (target.find('\0') != target.npos) {
+    if (tables_.inodes.ReadTarget(inode).find('\0') != std::string::npos) {
       Add(offset, NameOf(inode.number) + ": the symlink's target has a NUL");
     }
   }

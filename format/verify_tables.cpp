@@ -12,8 +12,6 @@
 namespace firn {
 namespace {
 
-constexpr uint32_t kFragmentUncompressed = 1u << 24;
-constexpr uint32_t kFragmentLengthMask = kFragmentUncompressed - 1;
 constexpr uint16_t kHasExportTable = 0x0080;
 constexpr uint16_t kHasOptions = 0x0400;
 constexpr uint64_t kXattrHeaderLength = 16;
@@ -69,14 +67,15 @@ void CheckFragment(const DeepTables& tables, uint64_t index) {
   tables.fragments.ReadEntry(index, entry);
   const uint64_t offset = LoadLe<uint64_t>(entry.data());
   const uint32_t word = LoadLe<uint32_t>(entry.data() + 8);
-  const uint32_t length = word & kFragmentLengthMask;
-  if (length == 0 || length > tables.super.block_size || word > (kFragmentLengthMask | kFragmentUncompressed) ||
-      offset < kFirstDataOffset || !FitsIn(offset, length, tables.super.inode_table)) {
+  const uint32_t length = word & kStoredLengthMask;
+  if (length == 0 || length > tables.super.block_size ||
+      word > (kStoredLengthMask | kStoredUncompressed) || offset < kFirstDataOffset ||
+      !FitsIn(offset, length, tables.super.inode_table)) {
     throw DamagedError("leads to " + std::to_string(length) + " bytes at " +
                            std::to_string(offset) + ", outside the data",
                        tables.super.fragment_table);
   }
-  if ((word & kFragmentUncompressed) != 0) return;
+  if ((word & kStoredUncompressed) != 0) return;
   std::vector<std::byte> stored(length);
   std::vector<std::byte> decoded(tables.super.block_size);
   tables.source.Read(ImageOffset{offset}, stored);

@@ -45,14 +45,7 @@ constexpr std::chrono::microseconds kPause{100};
 // Opens below the root only, and through no symlink: the profile comes from the image's maker, and
 // the paths that a kernel looks up in a file system have none.
 FileDescriptor OpenBelow(int root, const std::string& path, int flags) {
-  open_how how{};
-  how.flags = static_cast<uint64_t>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-  int fd;
-  do {
-    fd = static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how));
-  } while (fd < 0 && errno == EINTR);
-  return FileDescriptor(fd);
+  return OpenWithin(root, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
 }
 
 // What one request to the worker may carry, as the mount's read-ahead has it; root can raise it.

@@ -2,7 +2,6 @@
 #include <linux/openat2.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -84,14 +83,10 @@ class DirectoryWriter final : public ImageVisitor {
   }
 
   // Never through a symlink, and never out of `directory`.
-  FileDescriptor Open(int directory, const std::string& path, uint64_t flags,
+  FileDescriptor Open(int directory, const std::string& path, int flags,
                       const ImageEntry& entry) const {
-    open_how how{};
-    how.flags = flags | O_CLOEXEC | O_NOFOLLOW;
-    how.mode = (flags & O_CREAT) != 0 ? 0600 : 0;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-    FileDescriptor fd(
-        static_cast<int>(syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
+    FileDescriptor fd =
+        OpenWithin(directory, path, flags | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
     if (!fd.valid()) Fail(entry);
     return fd;
   }

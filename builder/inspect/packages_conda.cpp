@@ -5,14 +5,11 @@
 #include <unordered_map>
 #include <utility>
 
+#include "builder/conda_record.h"
 #include "builder/inspect/json_text.h"
-#include "builder/inspect/tree_file.h"
 
 namespace firn {
 namespace {
-
-// It lists every file of the package, some of which have tens of thousands.
-constexpr uint64_t kCondaRecordLimit = uint64_t{256} << 20;
 
 // conda writes the channel with the platform, others without.
 std::string ChannelOf(std::string channel, const std::string& subdir) {
@@ -50,12 +47,9 @@ void AddCondaPackages(const std::string& tree, PackageList& list,
     if (package.kind == PackageKind::kPython) python.emplace(package.location, &package);
   }
   std::vector<Package> found;
-  for (const std::string& name : NamesIn(tree + "/conda-meta")) {
-    if (!name.ends_with(".json")) continue;
+  for (const std::string& location : CondaRecordsIn(tree)) {
     poll();
-    const std::string location = "conda-meta/" + name;
-    const auto text = ReadTreeFile(tree + "/" + location, kCondaRecordLimit);
-    const auto json = nlohmann::ordered_json::parse(text.value_or(""), nullptr, false);
+    const nlohmann::ordered_json json = ReadCondaRecord(tree, location);
     Package package = CondaPackage(json);
     if (package.name.empty()) {
       list.unreadable.push_back(location);
