@@ -24,9 +24,9 @@ const Section& NeededSection(const Appendix& appendix, std::string_view name) {
 }  // namespace
 
 DeepTables::DeepTables(int fd, const Appendix& appendix, BlockCache& cache)
-    : extents_({fd, cache, kImageNumber, NeededSection(appendix, kExtentsSection)},
-               appendix.core().squashfs_length),
-      source(fd, extents_, appendix.core().squashfs_length, ExtentCheck::kProof),
+    : extents({fd, cache, kImageNumber, NeededSection(appendix, kExtentsSection)},
+              appendix.core().squashfs_length),
+      source(fd, extents, appendix.core().squashfs_length, ExtentCheck::kProof),
       super(Superblock::Read(source, appendix.core().squashfs_length)),
       decompressor(Decompressor::Create(super.compression, super.block_size)),
       context{&source, decompressor.get(), &cache, kImageNumber},

@@ -27,10 +27,7 @@ class DeepTables {
   // Throws kDamaged where superblock or id table are not what they must be.
   DeepTables(int fd, const Appendix& appendix, BlockCache& cache);
 
- private:
-  const ExtentTable extents_;
-
- public:
+  const ExtentTable extents;  // what `source` checks by
   const VerifiedSource source;
   const Superblock super;
   const std::unique_ptr<const Decompressor> decompressor;

@@ -172,7 +172,8 @@ def test_list(tree, plain):
     lines = read("list", "--digests", plain).decode().splitlines()
     assert len(lines) == sum(len(names) + len(files) for _, names, files in os.walk(tree)) + 1
     text = hashlib.sha256((tree / "text").read_bytes()).hexdigest()
-    assert f"-rw-r--r-- 1 0/0 {(tree / 'text').stat().st_size} 1980-01-01 00:00:00 {text} text" in lines
+    size = (tree / "text").stat().st_size
+    assert f"-rw-r--r-- 1 0/0 {size} 1980-01-01 00:00:00 {text} text" in lines
     assert lines[0].startswith("drwxr-xr-x ") and lines[0].endswith(" - .")
     assert any(line.endswith(r" line\x0afeed") for line in lines)
     assert any(line.endswith(r" not-utf-8-\xff\xfe") for line in lines)

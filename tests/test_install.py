@@ -28,7 +28,8 @@ def test_what_is_installed(installed):
     assert {"bin/firn", "sbin/firnd", "share/man/man1/firn.1", "share/man/man8/firnd.8",
             "share/man/man5/firn-image.5", "share/man/man5/firnd.yaml.5",
             "share/doc/firn/FORMAT.md", "share/doc/firn/README.md", "share/doc/firn/LICENSE",
-            "share/doc/firn/CHANGELOG.md", "share/doc/firn/firnd.yaml"} <= files
+            "share/doc/firn/CHANGELOG.md", "share/doc/firn/firnd.yaml",
+            "share/doc/firn/archive.md", "share/doc/firn/format_reader/__main__.py"} <= files
     units = {"lib/systemd/system/firnd.service", "lib/systemd/user/firnd.service"}
     assert units <= files
     assert not {name for name in files if name.startswith(("include/", "lib"))} - units

@@ -276,8 +276,8 @@ def test_it_goes_on_after_the_first_finding(firn, image, directory):
 def test_a_profile_of_another_tree_is_noted_only(firn, tree, image, directory):
     profile = directory / "profile"
     profile.write_text("firn-profile 1\nlookup lib/module.py\nmiss lib/gone\n")
-    profiled = firn.build(tree, directory / "profiled.firn", "--prefix", "/opt/deep", "--block-size",
-                          "4K", "--profile", profile)
+    profiled = firn.build(tree, directory / "profiled.firn", "--prefix", "/opt/deep",
+                          "--block-size", "4K", "--profile", profile)
     assert verify(firn, profiled, "--deep")[1]["notes"] == []
     mutant = Mutant(profiled)
     mutant.sections["profile"] += b"lookup lib/gone\nmiss noise\n"
@@ -318,8 +318,8 @@ def test_damaged_inodes_are_named_by_their_paths(firn, directory):
             (tree / f"d{number:02}" / f"{entry:02}-{name}").symlink_to(os.urandom(100).hex())
     image = firn.build(tree, directory / "i.firn", "--prefix", "/opt/many")
     whole = Image(image.read_bytes())
-    table = [extent for extent in whole.extents()
-             if whole.superblock["inode_table"] <= extent.offset < whole.superblock["directory_table"]]
+    start, end = (whole.superblock[name] for name in ("inode_table", "directory_table"))
+    table = [extent for extent in whole.extents() if start <= extent.offset < end]
     assert len(table) > 6
     at = table[3].offset + 5000
     damaged = directory / "damaged.firn"

@@ -16,7 +16,7 @@ ED25519_DER = bytes.fromhex("302a300506032b6570032100")
 
 
 def check(image):
-    """FormatErrors for all that is wrong with an Image; where it was read, its digests are right."""
+    """FormatErrors for all that is wrong with an Image, whose sections have their digests."""
     problems = check_appendix(image)
     # With an extent damaged, what is decoded from it says nothing.
     if not problems:

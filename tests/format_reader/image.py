@@ -95,7 +95,8 @@ class Image:
         at = self.footer_offset
         footer = self.data[at:]
         (magic, self.version, length, self.core_offset, self.core_length, self.signatures_offset,
-         self.signatures_length, self.image_id, file_length, zeros, checksum) = FOOTER.unpack(footer)
+         self.signatures_length, self.image_id, file_length, zeros,
+         checksum) = FOOTER.unpack(footer)
         expect(magic == b"FIRNFOOT", at, "no footer: the file was cut short or appended to")
         expect(self.version == 1, at + 8, f"footer of version {self.version}")
         expect(checksum == xxh3(footer[:120]), at + 120, "the footer does not have its checksum")

@@ -169,7 +169,7 @@ class SquashFS:
         blocks = -(-count * size // METADATA_BLOCK)
         places = struct.unpack(f"<{blocks}Q", self._stored(start, 8 * blocks))
         decoded = b"".join(self.metadata_block(at)[0] for at in places)
-        expect(len(decoded) == count * size, start, "a table has another length than its count says")
+        expect(len(decoded) == count * size, start, "a table does not have the length of its count")
         entries = struct.iter_unpack(form, decoded)
         return list(entries) if len(form) > 2 else [entry for (entry,) in entries]
 
@@ -226,7 +226,7 @@ class SquashFS:
         return self.inode(self.head["root_inode"])
 
     def runs(self, directory):
-        """The runs of a listing: (offset in the listing, [(name, inode reference, number, type)])."""
+        """A listing's runs: (offset in the listing, [(name, inode reference, number, type)])."""
         length = max(0, directory.size - 3)
         if length == 0:
             return

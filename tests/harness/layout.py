@@ -1,4 +1,4 @@
-"""Whole images and their structures, through the independent reader; changes that keep checksums."""
+"""Whole images through the independent reader, and changes that keep their checksums right."""
 
 import hashlib
 import struct

@@ -1,13 +1,14 @@
 """Images changed in their structures, every checksum and the id right again.
 
-Tables are written anew, uncompressed, so that whoever changes a number in them need not care what it
-compresses to. For images whose inode and directory table fit into one metadata block each.
+Tables are written anew, uncompressed, so that whoever changes a number in them need not care what
+it compresses to. For images whose inode and directory table fit into one metadata block each.
 """
 
 import hashlib
 import struct
 
-from format_reader.image import (CORE_HEAD, CORE_SECTION, EXTENT, FOOTER, Image, page_tree_root, xxh3)
+from format_reader.image import (CORE_HEAD, CORE_SECTION, EXTENT, FOOTER, Image, page_tree_root,
+                                 xxh3)
 from format_reader.squashfs import METADATA_BLOCK, NONE_64, SquashFS
 from format_reader.superblock import SUPERBLOCK, SUPERBLOCK_FIELDS
 
@@ -89,7 +90,8 @@ class Mutant:
         place("inode_table", _block(self.inodes))
         place("directory_table", _block(self.listings))
         for field, entries in (
-                ("fragment_table", b"".join(struct.pack("<QII", *entry) for entry in self.fragments)),
+                ("fragment_table",
+                 b"".join(struct.pack("<QII", *entry) for entry in self.fragments)),
                 ("export_table", struct.pack(f"<{len(self.exports)}Q", *self.exports)),
                 ("id_table", struct.pack(f"<{len(self.ids)}I", *self.ids))):
             if head[field] == NONE_64:
