@@ -64,9 +64,13 @@ def test_manual_has_every_command_and_option(installed):
                           env=os.environ | {"MANWIDTH": "200", "MAN_KEEP_FORMATTING": ""},
                           check=True).stdout
     words = set(page.replace(",", " ").replace("[", " ").replace("]", " ").split())
+    overview = subprocess.run([installed / "bin/firn", "--help"], capture_output=True, text=True,
+                              check=True).stdout
+    commands = [line.split()[0] for line in
+                overview.split("Commands:\n")[1].split("\n\n")[0].splitlines()]
+    assert {"build", "run", "verify"} <= set(commands)
     missing = []
-    for command in ("build", "mount", "unmount", "run", "inspect", "verify", "status", "log", "attach",
-                    "detach", "health"):
+    for command in commands:
         help_text = subprocess.run([installed / "bin/firn", command, "--help"], capture_output=True,
                                    text=True, check=True).stdout
         options = {word.rstrip(",") for line in help_text.splitlines()
