@@ -28,6 +28,16 @@
 namespace firn {
 namespace {
 
+// Sanitizers make each flip ten times as slow: one bit of each byte then, all of them otherwise, and
+// of the slower trials every byte or one of so many.
+#ifdef FIRN_SANITIZED
+constexpr unsigned kBitsOfEachByte = 1;
+constexpr uint64_t kDeepStride = 7;
+#else
+constexpr unsigned kBitsOfEachByte = 8;
+constexpr uint64_t kDeepStride = 1;
+#endif
+
 // What an image shows, by path; errors take the place of nothing.
 struct Shown {
   std::map<std::string, std::string> answers;
@@ -263,13 +273,14 @@ TEST_F(DamagedImage, IsWholeBeforeThat) {
 TEST_F(DamagedImage, EveryFlippedBitIsFoundAndNothingWrongIsShown) {
   std::atomic<uint64_t> tried{0};
   ForEachByte([&](int fd, uint64_t offset) {
-    for (unsigned bit = 0; bit < 8; ++bit, ++tried) TryFlip(fd, offset, bit);
+    for (unsigned i = 0; i < kBitsOfEachByte; ++i, ++tried) TryFlip(fd, offset, (offset + i) % 8);
   });
-  EXPECT_EQ(tried, bytes_.size() * 8);
+  EXPECT_EQ(tried, bytes_.size() * kBitsOfEachByte);
 }
 
-TEST_F(DamagedImage, DeepVerificationFindsAFlippedBitOfEachByte) {
+TEST_F(DamagedImage, DeepVerificationFindsFlippedBitsToo) {
   ForEachByte([&](int fd, uint64_t offset) {
+    if (offset % kDeepStride != 0) return;
     WriteAt(fd, offset, std::array{bytes_[offset] ^ std::byte{1} << offset % 8});
     EXPECT_TRUE(IsFoundByVerify(fd, true)) << "byte " << offset;
     WriteAt(fd, offset, std::array{bytes_[offset]});
