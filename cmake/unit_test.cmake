@@ -1,12 +1,14 @@
-# firn_add_unit_test(NAME LIBRARY [CONCURRENT] [CONFINED] SOURCE...): a program of GoogleTest tests
-# that ctest calls NAME_unit, or NAME_concurrent where it also belongs to what ThreadSanitizer runs.
-# CONFINED: some of its tests are skipped in sanitized programs, whose runtimes do what they forbid;
-# only those units are tested with release too where scripts/test runs all presets.
+# firn_add_unit_test(NAME LIBRARY [CONCURRENT] [CONFINED] [EXHAUSTIVE] SOURCE...): a program of
+# GoogleTest tests that ctest calls NAME_unit, or NAME_concurrent where it also belongs to what
+# ThreadSanitizer runs.
+# Where scripts/test runs all presets, units are tested with release too where they are
+# CONFINED: some of the tests are skipped in sanitized programs, whose runtimes do what they forbid;
+# EXHAUSTIVE: the tests try fewer cases in sanitized programs, which are slow.
 function(firn_add_unit_test name library)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "CONCURRENT;CONFINED" "" "")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "CONCURRENT;CONFINED;EXHAUSTIVE" "" "")
   set(test ${name}_unit)
   set(labels unit)
-  if(NOT arg_CONFINED)
+  if(NOT arg_CONFINED AND NOT arg_EXHAUSTIVE)
     list(APPEND labels sanitized)
   endif()
   if(arg_CONCURRENT)

@@ -18,7 +18,7 @@ constexpr size_t kPageCacheBytes = size_t{4} << 20;
 constexpr uint64_t kExtentsPerBatch = 64;
 
 void CheckZeros(int fd, uint64_t from, uint64_t to, VerifyLog& log) {
-  std::vector<std::byte> piece(kPaddingPiece);
+  std::vector<std::byte> piece(std::min(to - from, kPaddingPiece));
   while (from < to) {
     const MutableByteSpan bytes = MutableByteSpan(piece).first(std::min(to - from, kPaddingPiece));
     ReadAt(fd, from, bytes);
@@ -30,12 +30,6 @@ void CheckZeros(int fd, uint64_t from, uint64_t to, VerifyLog& log) {
     }
     from += bytes.size();
   }
-}
-
-bool IsIntact(int fd, const Extent& extent, std::vector<std::byte>& scratch) {
-  scratch.resize(extent.length);
-  if (ReadAt(fd, ToInt(extent.offset), scratch) != extent.length) return false;
-  return Xxh3Of(scratch) == extent.xxh3 && Sha256Of(scratch) == extent.sha256;
 }
 
 // Does each extent start where the one before it ends? Throws kDamaged otherwise.
@@ -115,6 +109,12 @@ void VerifySignatures(int fd, const Appendix& appendix, const std::string& path,
     log.Add({}, offset + SignatureArea::kHeadLength + i * SignatureArea::kSignatureLength,
             "the signature of " + FormatKey(signature.key) + " is not by that key, or damaged");
   }
+}
+
+bool IsIntact(int fd, const Extent& extent, std::vector<std::byte>& scratch) {
+  scratch.resize(extent.length);
+  if (ReadAt(fd, ToInt(extent.offset), scratch) != extent.length) return false;
+  return Xxh3Of(scratch) == extent.xxh3 && Sha256Of(scratch) == extent.sha256;
 }
 
 void VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log) {

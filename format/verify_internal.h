@@ -50,6 +50,8 @@ void VerifySections(int fd, const Appendix& appendix, VerifyLog& log);
 void VerifyPadding(int fd, const Appendix& appendix, VerifyLog& log);
 // Are the signatures over this image, and by the keys that they name?
 void VerifySignatures(int fd, const Appendix& appendix, const std::string& path, VerifyLog& log);
+// Does the extent have both of its hashes? `scratch` is room to read it into.
+bool IsIntact(int fd, const Extent& extent, std::vector<std::byte>& scratch);
 // The tiling and every extent. Leaves those that are damaged in log.damaged(), and no finding yet.
 void VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log);
 // Each structure of the file system; verify_deep.h has the steps.

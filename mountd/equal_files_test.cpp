@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "mountd/test_image.h"
+#include "format/test_image.h"
 
 namespace firn {
 namespace {

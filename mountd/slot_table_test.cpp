@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "format/test_image.h"
 #include "mountd/equal_files.h"
 #include "mountd/subprocess.h"
-#include "mountd/test_image.h"
 #include "mountd/tree.h"
 
 namespace firn {

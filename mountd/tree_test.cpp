@@ -15,10 +15,10 @@
 #include <thread>
 #include <vector>
 
+#include "format/test_image.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/session.h"
 #include "mountd/session_memory.h"
-#include "mountd/test_image.h"
 
 namespace firn {
 namespace {

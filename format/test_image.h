@@ -1,10 +1,12 @@
-#ifndef FIRN_MOUNTD_TEST_IMAGE_H_
-#define FIRN_MOUNTD_TEST_IMAGE_H_
+#ifndef FIRN_FORMAT_TEST_IMAGE_H_
+#define FIRN_FORMAT_TEST_IMAGE_H_
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -25,7 +27,8 @@ class TestImages {
     std::string path;  // a name, or "directory/name"; in the order of a walk
     std::string content;
     mode_t permissions = 0644;
-    std::string link_to = {};  // the path of an earlier file of which this is another name
+    std::string link_to = {};         // the path of an earlier file of which this is another name
+    std::string symlink_target = {};  // a symlink, without content
   };
 
   TestImages() {
@@ -40,8 +43,10 @@ class TestImages {
   const std::filesystem::path& directory() const { return directory_; }
   BlockCache& cache() { return cache_; }
 
-  std::unique_ptr<const Image> Make(const std::vector<File>& files, int64_t time = 5) {
-    const std::string name = "image" + std::to_string(++count_);
+  // Writes the image `name` into directory(); the result is open for reading and writing. Of
+  // `options`, source_directory and source_name are filled in.
+  FileDescriptor Write(const std::string& name, const std::vector<File>& files,
+                       ImageWriterOptions options) {
     const std::filesystem::path tree = directory_ / (name + ".tree");
     std::filesystem::create_directory(tree);
     const FileDescriptor source =
@@ -54,14 +59,18 @@ class TestImages {
     manifest.name = name;
     manifest.prefix = "/" + name;
     manifest.builder = "test";
-    WriteImage(image.get(), root,
-               {.block_size = 4096,
-                .level = 1,
-                .time = time,
-                .source_directory = source.get(),
-                .source_name = name},
-               manifest, [](const auto&) {});
-    return Image::Open(std::move(image), path, cache_);
+    options.source_directory = source.get();
+    options.source_name = name;
+    WriteImage(image.get(), root, options, manifest, [](const auto&) {});
+    std::filesystem::remove_all(tree);
+    return image;
+  }
+
+  std::unique_ptr<const Image> Make(const std::vector<File>& files, int64_t time = 5) {
+    const std::string name = "image" + std::to_string(++count_);
+    FileDescriptor image = Write(
+        name, files, {.block_size = 4096, .level = 1, .time = time, .source_name = {}});
+    return Image::Open(std::move(image), (directory_ / name).string(), cache_);
   }
 
  private:
@@ -86,6 +95,11 @@ class TestImages {
 
   static void AddFile(const std::filesystem::path& tree, TreeNode& root, const File& file) {
     TreeNode& node = NodeAt(tree, root, file.path);
+    if (!file.symlink_target.empty()) {
+      node.type = FileType::kSymlink;
+      node.symlink_target = file.symlink_target;
+      return;
+    }
     std::ofstream(tree / file.path, std::ios::binary) << file.content;
     struct stat status {};
     stat((tree / file.path).c_str(), &status);
@@ -109,6 +123,33 @@ inline Inode InodeAt(const Image& image, const std::string& path) {
   return inode;
 }
 
+inline std::string ContentOf(const Image& image, const Inode& file, uint64_t offset = 0,
+                             uint64_t length = ~uint64_t{0}) {
+  std::string content;
+  for (const FilePiece& piece : image.Read(file, offset, length)) {
+    content.append(reinterpret_cast<const char*>(piece.bytes.data()), piece.bytes.size());
+  }
+  return content;
+}
+
+inline std::vector<std::byte> AllBytesOf(int fd) {
+  std::vector<std::byte> bytes(FileSize(fd));
+  bytes.resize(ReadAt(fd, 0, bytes));
+  return bytes;
+}
+
+// A file in memory that holds these bytes.
+inline FileDescriptor MemoryFileOf(ByteSpan bytes) {
+  FileDescriptor fd(memfd_create("image", MFD_CLOEXEC));
+  WriteAt(fd.get(), 0, bytes);
+  return fd;
+}
+
+// Another descriptor of the same file.
+inline FileDescriptor DuplicateOf(int fd) {
+  return FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
 }  // namespace firn
 
-#endif  // FIRN_MOUNTD_TEST_IMAGE_H_
+#endif  // FIRN_FORMAT_TEST_IMAGE_H_
