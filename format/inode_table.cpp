@@ -207,6 +207,12 @@ void InodeTable::CountBlocks(Inode& inode) const {
   const uint64_t whole = size / block_size_;
   const bool tail = size % block_size_ != 0;
   inode.file.block_count = whole + (tail && !inode.file.has_fragment ? 1 : 0);
+  // Each block has 4 bytes in the table, a hole too.
+  if (inode.file.block_count > MostDecodedMetadata(metadata_.limit() - metadata_.start()) / 4) {
+    throw DamagedInodeTable("a file of " + std::to_string(size) +
+                                " bytes has more blocks than the inode table can hold",
+                            metadata_.start());
+  }
 }
 
 // A foreign file without an export table: every inode once, in the order in which they stand. What
