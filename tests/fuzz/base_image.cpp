@@ -158,24 +158,40 @@ ImageParts MakeSmallImage() {
   return parts;
 }
 
-// The index of the root says where in the stored table metadata blocks stand: all are stored as
-// they are now.
-void AdaptIndex(ImageParts& parts) {
-  constexpr size_t kFixedLength = 40;
-  constexpr uint64_t kStoredBlock = 8194;
-  const uint64_t root = LoadLe<uint64_t>(parts[Part::kSuperblock].data() + 32) & 0xffff;
-  std::byte* const inode = parts[Part::kInodes].data() + root;
-  const uint16_t count = LoadLe<uint16_t>(inode + 32);
-  if (LoadLe<uint16_t>(inode) != 8 || count == 0) {
-    throw Error(ErrorKind::kInternal, "expected a directory with an index");
+// Makes the root, the last inode, an extended one that has an index of the runs of its listing. The
+// library that writes images gives one to listings of more than 64 KiB alone.
+void GiveIndex(ImageParts& parts) {
+  constexpr size_t kStoredBlock = kMetadataBlockSize + 2;
+  const Bytes& listing = parts[Part::kListings];
+  Bytes index;
+  uint16_t count = 0;
+  for (size_t at = 0; at < listing.size();) {
+    const uint32_t last = LoadLe<uint32_t>(listing.data() + at);
+    const std::byte* const name = listing.data() + at + 12 + 8;
+    const uint32_t length = LoadLe<uint16_t>(name - 2);
+    AppendLe(index, static_cast<uint32_t>(at));
+    AppendLe(index, static_cast<uint32_t>(at / kMetadataBlockSize * kStoredBlock));
+    AppendLe(index, length);
+    index.insert(index.end(), name, name + length + 1);
+    ++count;
+    at += 12;
+    for (uint32_t i = 0; i <= last; ++i) at += 8 + LoadLe<uint16_t>(listing.data() + at + 6) + 1;
   }
-  const uint64_t listing_offset = LoadLe<uint16_t>(inode + 34);
-  std::byte* entry = inode + kFixedLength;
-  for (uint16_t i = 0; i < count; ++i) {
-    const uint64_t block = (listing_offset + LoadLe<uint32_t>(entry)) / 8192;
-    StoreLe(entry + 4, static_cast<uint32_t>(block * kStoredBlock));
-    entry += 12 + LoadLe<uint32_t>(entry + 8) + 1;
-  }
+  Bytes& inodes = parts[Part::kInodes];
+  constexpr size_t kHeaderLength = 16;
+  const size_t root = LoadLe<uint64_t>(parts[Part::kSuperblock].data() + 32) & 0xffff;
+  const uint32_t links = LoadLe<uint32_t>(inodes.data() + root + kHeaderLength + 4);
+  const uint32_t parent = LoadLe<uint32_t>(inodes.data() + root + kHeaderLength + 12);
+  StoreLe(inodes.data() + root, uint16_t{8});
+  inodes.resize(root + kHeaderLength);
+  AppendLe(inodes, links);
+  AppendLe(inodes, static_cast<uint32_t>(listing.size() + 3));
+  AppendLe(inodes, uint32_t{0});
+  AppendLe(inodes, parent);
+  AppendLe(inodes, count);
+  AppendLe(inodes, uint16_t{0});
+  AppendLe(inodes, UINT32_MAX);
+  inodes.insert(inodes.end(), index.begin(), index.end());
 }
 
 // Names of one file, so that the inode table stays small.
@@ -189,7 +205,7 @@ ImageParts MakeLargeDirectory() {
     TreeMaker::Add(tree.root(), name, FileType::kRegular).hard_link = &first;
   }
   ImageParts parts = TakeApart(tree.Write({}));
-  AdaptIndex(parts);
+  GiveIndex(parts);
   return parts;
 }
 

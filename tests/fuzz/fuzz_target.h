@@ -38,7 +38,7 @@ class FuzzTarget {
 
 struct NamedTarget {
   std::string_view name;
-  const FuzzTarget& target;
+  const FuzzTarget* target;
 };
 
 // Each is defined beside its target.

@@ -89,12 +89,12 @@ const DecompressorTarget kDecompressorTarget;
 
 std::span<const NamedTarget> ImageTargets() {
   static const NamedTarget kTargets[] = {
-      {"superblock", kSuperblockTarget}, {"inode", kInodeTarget},
-      {"directory", kDirectoryTarget},   {"block_map", kBlockMapTarget},
-      {"appendix", kAppendixTarget},     {"extents", kExtentsTarget},
-      {"digests", kDigestsTarget},       {"signatures", kSignaturesTarget},
-      {"verify", kVerifyTarget},         {"foreign", kForeignTarget},
-      {"decompressor", kDecompressorTarget},
+      {"superblock", &kSuperblockTarget}, {"inode", &kInodeTarget},
+      {"directory", &kDirectoryTarget},   {"block_map", &kBlockMapTarget},
+      {"appendix", &kAppendixTarget},     {"extents", &kExtentsTarget},
+      {"digests", &kDigestsTarget},       {"signatures", &kSignaturesTarget},
+      {"verify", &kVerifyTarget},         {"foreign", &kForeignTarget},
+      {"decompressor", &kDecompressorTarget},
   };
   return kTargets;
 }

@@ -37,7 +37,7 @@ void ListTargets() {
 void WriteSeeds(const std::filesystem::path& directory) {
   for (const NamedTarget& named : AllTargets()) {
     std::filesystem::create_directories(directory / named.name);
-    for (const Seed& seed : named.target.Seeds()) {
+    for (const Seed& seed : named.target->Seeds()) {
       std::ofstream file(directory / named.name / seed.name, std::ios::binary);
       file.write(reinterpret_cast<const char*>(seed.input.data()),
                  static_cast<std::streamsize>(seed.input.size()));
@@ -50,7 +50,7 @@ void Choose(const std::string& program) {
   const std::string_view name =
       file.starts_with(kProgramStart) ? std::string_view(file).substr(kProgramStart.size()) : "";
   for (const NamedTarget& named : AllTargets()) {
-    if (named.name == name) chosen = &named.target;
+    if (named.name == name) chosen = named.target;
   }
   if (chosen != nullptr) return;
   std::fprintf(stderr, "%s: expected to be called firn_fuzz_TARGET, with one of these targets:\n",
@@ -86,6 +86,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
     firn::fuzz::chosen->Run({reinterpret_cast<const std::byte*>(input), size});
   } catch (const firn::Error& error) {
     if (error.kind() == firn::ErrorKind::kInternal) throw;
+    // For who wants to know what an input is.
+    if (std::getenv("FIRN_FUZZ_TELL") != nullptr) std::fprintf(stderr, "%s\n", error.what());
   }
   return 0;
 }

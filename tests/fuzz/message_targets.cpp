@@ -111,7 +111,7 @@ const AnswerTarget kAnswerTarget;
 
 std::span<const NamedTarget> MessageTargets() {
   static const NamedTarget kTargets[] = {
-      {"control", kNodeTarget}, {"control_lines", kLinesTarget}, {"answers", kAnswerTarget}};
+      {"control", &kNodeTarget}, {"control_lines", &kLinesTarget}, {"answers", &kAnswerTarget}};
   return kTargets;
 }
 

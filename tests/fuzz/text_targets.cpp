@@ -238,9 +238,9 @@ const LockArchiveTarget kLockArchiveTarget;
 
 std::span<const NamedTarget> TextTargets() {
   static const NamedTarget kTargets[] = {
-      {"profile", kProfileTarget},   {"manifest", kManifestTarget}, {"recipe", kRecipeTarget},
-      {"key", kKeyTarget},           {"packages", kPackagesTarget}, {"needs", kNeedsTarget},
-      {"lock_files", kLocksTarget},  {"lock_archive", kLockArchiveTarget},
+      {"profile", &kProfileTarget},   {"manifest", &kManifestTarget}, {"recipe", &kRecipeTarget},
+      {"key", &kKeyTarget},           {"packages", &kPackagesTarget}, {"needs", &kNeedsTarget},
+      {"lock_files", &kLocksTarget},  {"lock_archive", &kLockArchiveTarget},
   };
   return kTargets;
 }
