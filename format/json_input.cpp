@@ -20,4 +20,14 @@ bool NestsDeeperThan(std::string_view json, size_t levels) {
   return false;
 }
 
+nlohmann::json ParseJsonMessage(std::string_view text) {
+  using nlohmann::json;
+  if (NestsDeeperThan(text, kMaxJsonDepth)) return json(json::value_t::discarded);
+  const auto without_fractions = [](int, json::parse_event_t, json& parsed) {
+    if (parsed.is_number_float()) parsed = nullptr;
+    return true;
+  };
+  return json::parse(text, without_fractions, /*allow_exceptions=*/false);
+}
+
 }  // namespace firn

@@ -23,6 +23,10 @@ Json ParseJson(std::string_view text) {
   return Json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
+// The same for what processes say to each other, where every number is an integer: another one
+// becomes null, as reading it as an integer is undefined where it is none.
+nlohmann::json ParseJsonMessage(std::string_view text);
+
 }  // namespace firn
 
 #endif  // FIRN_FORMAT_JSON_INPUT_H_

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
 
 namespace firn {
@@ -32,6 +33,17 @@ TEST(JsonInput, RefusesWhatNestsTooDeep) {
   std::string objects;
   for (size_t i = 0; i <= kMaxJsonDepth; ++i) objects += R"({"a":)";
   EXPECT_TRUE(ParseJson(objects + "1" + std::string(kMaxJsonDepth + 1, '}')).is_discarded());
+}
+
+TEST(JsonInput, NumbersOfMessagesAreIntegers) {
+  EXPECT_EQ(ParseJsonMessage(R"({"a":1,"b":-2,"c":18446744073709551615,"d":[3]})"),
+            (json{{"a", 1}, {"b", -2}, {"c", UINT64_MAX}, {"d", {3}}}));
+  for (const char* number : {"1.5", "1e9", "18446744073709551616", "-9223372036854775809"}) {
+    const json message = ParseJsonMessage(std::string(R"({"a":)") + number + "}");
+    EXPECT_THROW(message.at("a").get<int64_t>(), json::exception) << number;
+  }
+  EXPECT_TRUE(ParseJsonMessage("{").is_discarded());
+  EXPECT_TRUE(ParseJsonMessage(Nested(kMaxJsonDepth + 1)).is_discarded());
 }
 
 TEST(JsonInput, BracketsInTextAreNone) {

@@ -68,7 +68,7 @@ std::optional<SessionStatus> AskStatus(const RuntimeDirectory& directory, const 
   if (!fd.valid()) return std::nullopt;
   const std::optional<std::string> answer = Ask(fd.get(), R"({"op":"status"})");
   if (!answer) return std::nullopt;
-  const nlohmann::json object = ParseJson(*answer);
+  const nlohmann::json object = ParseJsonMessage(*answer);
   if (!object.is_object() || object.contains("error")) return std::nullopt;
   return SessionStatusFrom(object);
 }

@@ -50,7 +50,7 @@ std::optional<LogSettings> AskLog(const SessionStatus& session, const json& requ
     throw Error(ErrorKind::kNoReply, "firnd " + std::to_string(session.pid) + " does not answer")
         .WithPath(session.mount_point);
   }
-  const json object = ParseJson(*answer);
+  const json object = ParseJsonMessage(*answer);
   try {
     if (object.contains("error"))
       throw ErrorFromJson(object["error"]).WithPath(session.mount_point);

@@ -200,7 +200,7 @@ FileDescriptor NodeClient::UserNamespace() {
 json NodeClient::Status() {
   const WorkerChannel::Message answer = Ask({{"op", "status"}});
   const std::string text = answer.fds.empty() ? std::string() : ReadTextFile(answer.fds.front());
-  json status = ParseJson(text);
+  json status = ParseJsonMessage(text);
   if (status.is_object()) return status;
   throw Error(ErrorKind::kNoReply, "expected the status of the node's firnd, found something else",
               "Check that firn and firnd are of the same version ('firnd --version').");

@@ -30,7 +30,7 @@ std::string JoinedGroups(const std::vector<gid_t>& groups) {
 
 // Throws the Error that the line carries.
 uint64_t ParsePlacerAnswer(const std::string& line) {
-  const json answer = ParseJson(line);
+  const json answer = ParseJsonMessage(line);
   if (answer.is_object() && answer.contains("error")) throw ErrorFromJson(answer["error"]);
   if (answer.is_object() && answer.contains("mount_id")) return answer["mount_id"];
   throw Error(ErrorKind::kSystem, "the process that mounts for users has died",

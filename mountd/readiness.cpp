@@ -34,7 +34,7 @@ SessionAddress ParseReadiness(std::string_view line) {
                 "Its log (syslog, or --log-file) may say why; 'firnd --foreground IMAGE DIR' shows "
                 "it at once.");
   }
-  const json message = ParseJson(line);
+  const json message = ParseJsonMessage(line);
   if (!message.is_object()) ThrowUnexpected(line);
   try {
     if (message.contains("error")) throw ErrorFromJson(message["error"]);

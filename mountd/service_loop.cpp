@@ -97,7 +97,7 @@ bool ServiceLoop::HandleSignals() {
 }
 
 std::string ServiceLoop::Answer(std::string_view request) const {
-  const json message = ParseJson(request);
+  const json message = ParseJsonMessage(request);
   if (!message.is_object()) return Refusal("expected a JSON object");
   LogDebug("asked on the control socket: {}", request);
   if (std::optional<std::string> answer = AnswerLogRequest(message)) return *std::move(answer);

@@ -1,5 +1,6 @@
 #include "mountd/view_request.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "format/error.h"
@@ -20,6 +21,14 @@ LeaseKind LeaseKindFrom(const std::string& text) {
               "expected a lease of kind process, mount or name, found '" + text + "'");
 }
 
+// A larger number would become another user's, root's among them.
+uid_t OwnerFrom(const json& number) {
+  if (const auto owner = number.get<uint64_t>(); owner <= std::numeric_limits<uid_t>::max()) {
+    return static_cast<uid_t>(owner);
+  }
+  throw Error(ErrorKind::kUsage, "expected a user's number, found a larger one");
+}
+
 ShownImageRequest ShownImageFrom(const json& message) {
   ShownImageRequest image;
   image.path = message.value("path", std::string());
@@ -28,7 +37,7 @@ ShownImageRequest ShownImageFrom(const json& message) {
                                        std::to_string(kLongestImagePath) + " bytes, found one of " +
                                        std::to_string(image.path.size()));
   }
-  if (message.contains("owner")) image.owner = message["owner"].get<uid_t>();
+  if (message.contains("owner")) image.owner = OwnerFrom(message["owner"]);
   image.signatures = SignaturesFrom(message);
   return image;
 }

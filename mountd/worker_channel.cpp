@@ -38,7 +38,7 @@ std::optional<WorkerChannel::Message> WorkerChannel::Receive() {
   std::optional<ReceivedBytes> received = ReceiveDescriptors(socket_.get(), buffer_, MSG_DONTWAIT);
   if (!received) return std::nullopt;
   const auto* text = reinterpret_cast<const char*>(buffer_.data());
-  Message message{ParseJson({text, received->length}), std::move(received->fds)};
+  Message message{ParseJsonMessage({text, received->length}), std::move(received->fds)};
   ended_ = !message.body.is_object();
   if (ended_) return std::nullopt;
   return message;

@@ -26,7 +26,7 @@ void Handle(const nlohmann::json& message) {
   const nlohmann::json copy = message;
   if (copy != message) throw std::logic_error("a message is not its copy");
   const std::string text = copy.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  if (ParseJson(text).is_discarded()) throw std::logic_error("a message is not read again");
+  if (ParseJsonMessage(text).is_discarded()) throw std::logic_error("a message is not read again");
 }
 
 // Over the very socket, as the keeper of a node gets it.
@@ -41,7 +41,7 @@ class NodeTarget final : public FuzzTarget {
     if (!message) return;
     Handle(message->body);
     try {
-      if (message->body.contains("error")) throw ErrorFromJson(message->body["error"]);
+      if (message->body.contains("error")) ErrorFromJson(message->body["error"]);
       ViewRequestFrom(message->body);
     } catch (const nlohmann::json::exception&) {  // told to the client
     }
@@ -70,7 +70,7 @@ class LinesTarget final : public FuzzTarget {
       lines.Append(text.substr(0, piece));
       text.remove_prefix(piece);
       while (const auto line = lines.NextLine()) {
-        const nlohmann::json message = ParseJson(*line);
+        const nlohmann::json message = ParseJsonMessage(*line);
         if (!message.is_discarded()) Handle(message);
       }
     }
@@ -86,7 +86,7 @@ class AnswerTarget final : public FuzzTarget {
  public:
   void Run(ByteSpan input) const override {
     const std::string_view text = AsText(input);
-    const nlohmann::json object = ParseJson(text);
+    const nlohmann::json object = ParseJsonMessage(text);
     if (!object.is_object()) return;
     try {
       ParseReadiness(text);
