@@ -18,6 +18,7 @@
 #include "builder/child_process.h"
 #include "builder/temporary_directory.h"
 #include "format/error.h"
+#include "format/json_input.h"
 
 namespace firn {
 namespace {
@@ -187,7 +188,7 @@ class Recorder {
   void AddStated(const std::string& file, bool is_state, Variables& stated) {
     const std::string text = ReadWhole(file);
     if (text.empty()) return;
-    nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
+    nlohmann::json json = ParseJson(text);
     if (is_state && json.is_object()) json = json.value("env_vars", nlohmann::json::object());
     if (!json.is_object()) {
       Warn(file + " is no JSON with variables");

@@ -12,6 +12,7 @@
 #include "builder/source_parts.h"
 #include "builder/utf8.h"
 #include "format/error.h"
+#include "format/yaml_document.h"
 
 namespace firn {
 namespace {
@@ -22,7 +23,7 @@ std::string Header(const std::string& platform) {
 
 YAML::Node LoadYaml(const std::string& text, const std::string& path) {
   try {
-    return YAML::Load(text);
+    return LoadYamlDocument(text).root;
   } catch (const YAML::Exception& error) {
     throw Error(ErrorKind::kInput,
                 "line " + std::to_string(error.mark.line + 1) + " is not YAML: " + error.msg)

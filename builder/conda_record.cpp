@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "builder/inspect/tree_file.h"
+#include "format/json_input.h"
 
 namespace firn {
 namespace {
@@ -23,7 +24,7 @@ std::vector<std::string> CondaRecordsIn(const std::string& tree) {
 
 nlohmann::ordered_json ReadCondaRecord(const std::string& tree, const std::string& record) {
   const auto text = ReadTreeFile(tree + "/" + record, kCondaRecordLimit);
-  return nlohmann::ordered_json::parse(text.value_or(""), nullptr, false);
+  return ParseJson<nlohmann::ordered_json>(text.value_or(""));
 }
 
 }  // namespace firn

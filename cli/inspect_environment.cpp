@@ -34,15 +34,19 @@ std::string NeededByText(const NeededBy& needed_by) {
 }
 
 void PrintTable(const std::vector<std::vector<std::string>>& rows) {
+  // What is wider stands out: one text of an image must not make every row as long.
+  constexpr size_t kWidest = 120;
   std::vector<size_t> widths;
   for (const auto& row : rows) {
     widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], std::min(row[i].size(), kWidest));
+    }
   }
   for (const auto& row : rows) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      line += row[i] + std::string(widths[i] - row[i].size() + 2, ' ');
+      line += row[i] + std::string(std::max(widths[i], row[i].size()) - row[i].size() + 2, ' ');
     }
     line.resize(line.find_last_not_of(' ') + 1);
     std::cout << line << '\n';

@@ -12,7 +12,6 @@
 namespace firn {
 namespace {
 
-constexpr uint64_t kMaxManifestLength = uint64_t{1} << 20;
 constexpr uint64_t kMaxCoreLength = 24 + kMaxSections * 64;
 // How far before the end a footer is looked for, to tell a cut file from one with bytes added.
 constexpr uint64_t kTrailingSearchLength = uint64_t{1} << 20;

@@ -85,6 +85,14 @@ DataWriter::AddedFile DataWriter::AddSmallFile(SourceFile& source,
 
 DataWriter::AddedFile DataWriter::AddLargeFile(SourceFile& source,
                                                const std::function<void(uint64_t)>& tick) {
+  if (source.size() > kMaxFileBlocks * block_size_) {
+    throw Error(ErrorKind::kInput,
+                "expected a file of at most " + std::to_string(kMaxFileBlocks) + " blocks of " +
+                    std::to_string(block_size_) + " bytes, found one of " +
+                    std::to_string(source.size()) + " bytes",
+                "Leave it out, or use larger blocks.")
+        .WithPath(source.path());
+  }
   // Only a file of the same size can be equal: then the content is read once more, which is
   // cheaper than compressing it for nothing.
   if (!large_sizes_.insert(source.size()).second) {

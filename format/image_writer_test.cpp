@@ -317,6 +317,22 @@ TEST_F(ImageWriterTest, LargeSectionsHaveTheirPageTrees) {
   }
 }
 
+TEST_F(ImageWriterTest, RefusesWhatReadersWould) {
+  TreeNode& file = AddFile("file", "");
+  const std::string path = directory_ + "/file";
+  ASSERT_EQ(truncate(path.c_str(), static_cast<off_t>(kMaxFileBlocks * 4096 + 1)), 0);
+  struct stat status;
+  ASSERT_EQ(lstat(path.c_str(), &status), 0);
+  file.stamp = SourceStamp::Of(status);
+  try {
+    Write();
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    EXPECT_NE(error.path().find("file"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(ImageWriterTest, TheProfileGoesIntoTheImage) {
   AddFile("file", "content");
   options_.profile = "firn-profile 1\nlookup file\nread file 0 7\n";

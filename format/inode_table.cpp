@@ -5,6 +5,7 @@
 #include <span>
 
 #include "format/error.h"
+#include "format/layout.h"
 #include "format/little_endian.h"
 
 namespace firn {
@@ -207,6 +208,13 @@ void InodeTable::CountBlocks(Inode& inode) const {
   const uint64_t whole = size / block_size_;
   const bool tail = size % block_size_ != 0;
   inode.file.block_count = whole + (tail && !inode.file.has_fragment ? 1 : 0);
+  // Each block has 4 bytes in the table, a hole too.
+  const uint64_t most = MostDecodedMetadata(metadata_.limit() - metadata_.start()) / 4;
+  if (inode.file.block_count > std::min(most, kMaxFileBlocks)) {
+    throw DamagedInodeTable("a file of " + std::to_string(size) +
+                                " bytes has more blocks than a file, or the inode table, can have",
+                            metadata_.start());
+  }
 }
 
 // A foreign file without an export table: every inode once, in the order in which they stand. What

@@ -31,6 +31,9 @@ inline constexpr uint64_t kMetadataExtentLength = 16 * 1024;
 inline constexpr uint32_t kStoredUncompressed = 1u << 24;
 inline constexpr uint32_t kStoredLengthMask = kStoredUncompressed - 1;
 
+// Blocks of a file. Where the last one is stored is found by adding up the lengths of all others.
+inline constexpr uint64_t kMaxFileBlocks = uint64_t{1} << 24;
+
 inline constexpr std::string_view kManifestSection = "manifest";
 inline constexpr std::string_view kExtentsSection = "extents";
 inline constexpr std::string_view kDigestsSection = "digests";

@@ -9,12 +9,13 @@
 
 #include "format/error.h"
 #include "format/layout.h"
+#include "format/yaml_document.h"
 
 namespace firn {
 namespace {
 
-// Larger than any manifest that Firn writes; bounds what a parser of hostile bytes allocates.
-constexpr size_t kMaxYamlLength = 16 << 20;
+// Values of the YAML: paths mostly, of which a manifest of full length holds fewer.
+constexpr size_t kMaxManifestValues = size_t{1} << 17;
 
 Error DamagedManifest(const std::string& message) {
   return DamagedError("the manifest " + message);
@@ -181,14 +182,23 @@ std::string Manifest::ToYaml() const {
   if (!out.good()) {
     throw Error(ErrorKind::kInternal, "cannot write the manifest: " + out.GetLastError());
   }
+  if (out.size() > kMaxManifestLength) {
+    throw Error(ErrorKind::kInput,
+                "expected a manifest of at most 1 MiB, which readers take, found one of " +
+                    std::to_string(out.size()) + " bytes",
+                "Too many files are bound to the prefix, or were not compiled, or labels are long: "
+                "leave some out (excludes: of the recipe).");
+  }
   return out.c_str();
 }
 
 Manifest Manifest::FromYaml(std::string_view yaml) {
-  if (yaml.size() > kMaxYamlLength) throw DamagedManifest("is longer than 16 MiB");
+  if (yaml.size() > kMaxManifestLength) throw DamagedManifest("is longer than 1 MiB");
   Manifest manifest;
   try {
-    manifest = Load(YAML::Load(std::string(yaml)));
+    const YamlDocument document = LoadYamlDocument(std::string(yaml), kMaxManifestValues);
+    if (document.another) throw DamagedManifest("has a second document");
+    manifest = Load(document.root);
   } catch (const YAML::Exception& error) {
     throw DamagedManifest(std::string("is not what it must be: ") + error.what());
   }

@@ -1,6 +1,7 @@
 #ifndef FIRN_FORMAT_MANIFEST_H_
 #define FIRN_FORMAT_MANIFEST_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,6 +9,9 @@
 #include <vector>
 
 namespace firn {
+
+// A longer text is refused, as one of more than 131,072 values.
+inline constexpr size_t kMaxManifestLength = size_t{1} << 20;
 
 // What a job's variables depend on: which activation the environment had.
 enum class EnvironmentKind {

@@ -16,8 +16,6 @@
 
 namespace firn {
 
-inline constexpr size_t kMetadataBlockSize = 8192;
-
 // What reading decoded metadata needs; the parts are borrowed.
 struct MetadataContext {
   const ByteSource* source = nullptr;

@@ -37,6 +37,7 @@ class SourceFile {
   SourceFile(int directory, std::string_view relative_path, std::string shown_path,
              const SourceStamp& expected);
 
+  const std::string& path() const { return path_; }  // as it is shown
   uint64_t size() const { return stamp_.size; }
   // Fills the buffer, or what is left of the file. Throws kInput if the file got shorter.
   ByteSpan Read(MutableByteSpan buffer);

@@ -20,7 +20,7 @@ Error DamagedSuperblock(const std::string& message, uint64_t offset) {
   return DamagedError("superblock: " + message, offset);
 }
 
-bool StartsWith(ByteSpan bytes, std::string_view magic) {
+bool HeadStartsWith(ByteSpan bytes, std::string_view magic) {
   return bytes.size() >= magic.size() && std::memcmp(bytes.data(), magic.data(), magic.size()) == 0;
 }
 
@@ -38,7 +38,7 @@ std::string DescribeContent(ByteSpan head) {
                                      {"sqsh", "a big-endian SquashFS file"},
                                      {"#!", "a script"}};
   for (const Known& known : kKnown) {
-    if (StartsWith(head, known.magic)) return std::string(known.name);
+    if (HeadStartsWith(head, known.magic)) return std::string(known.name);
   }
   return "something else";
 }
@@ -50,6 +50,32 @@ void CheckTable(uint64_t start, uint64_t bytes_used, std::string_view name, uint
     throw DamagedSuperblock("the " + std::string(name) + " table starts at " +
                                 std::to_string(start) + ", outside the file system",
                             field);
+  }
+}
+
+// A table's entries are found through a list of the offsets of its metadata blocks, which must be in
+// the file, whatever the number of entries is said to be.
+void CheckList(uint64_t start, uint64_t entries, uint64_t entries_in_block,
+               const Superblock& super, std::string_view name, uint64_t field) {
+  if (start == kNoTable) return;
+  const uint64_t blocks = (entries + entries_in_block - 1) / entries_in_block;
+  if (!FitsIn(start, blocks * 8, super.bytes_used)) {
+    throw DamagedSuperblock("more " + std::string(name) + " than its table can hold: " +
+                                std::to_string(entries),
+                            field);
+  }
+}
+
+void CheckCounts(const Superblock& super) {
+  CheckList(super.fragment_table, super.fragment_count, 512, super, "fragments", 16);
+  CheckList(super.export_table, super.inode_count, 1024, super, "inodes", 4);
+  CheckList(super.id_table, super.id_count, 2048, super, "ids", 26);
+  // The shortest inode.
+  constexpr uint64_t kShortest = 20;
+  if (super.inode_count >
+      MostDecodedMetadata(super.directory_table - super.inode_table) / kShortest) {
+    throw DamagedSuperblock(
+        "more inodes than the inode table can hold: " + std::to_string(super.inode_count), 4);
   }
 }
 
@@ -69,6 +95,13 @@ void CheckTables(const Superblock& super) {
 }
 
 }  // namespace
+
+uint64_t MostDecodedMetadata(uint64_t stored) {
+  // Its header, and the frame, the block and the byte to repeat, by which zstd says 8,192 equal
+  // bytes. The other compressions take more.
+  constexpr uint64_t kShortestBlock = 12;
+  return (stored / kShortestBlock + 1) * kMetadataBlockSize;
+}
 
 std::string CompressionName(Compression compression) {
   switch (compression) {
@@ -93,7 +126,7 @@ void CheckSquashfsHead(ByteSpan head, uint64_t file_length) {
     throw Error(ErrorKind::kDamaged, "is empty, expected an image",
                 "Check how it was copied; build it anew with: firn build DIR -o IMAGE");
   }
-  if (!StartsWith(head, kMagic)) {
+  if (!HeadStartsWith(head, kMagic)) {
     throw Error(
         ErrorKind::kDamaged,
         "is not an image: expected SquashFS' magic \"hsqs\", found " + DescribeContent(head),
@@ -150,6 +183,7 @@ Superblock Superblock::Decode(ByteSpan bytes, uint64_t file_length) {
   }
   if (super.id_count == 0) throw DamagedSuperblock("no ids", 26);
   CheckTables(super);
+  CheckCounts(super);
   return super;
 }
 

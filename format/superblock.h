@@ -12,6 +12,7 @@ class ByteSource;
 
 inline constexpr size_t kSuperblockLength = 96;
 inline constexpr uint64_t kNoTable = ~uint64_t{0};
+inline constexpr size_t kMetadataBlockSize = 8192;  // decoded
 
 // Numbers of SquashFS 4.0 (squashfs_fs.h of the Linux kernel).
 enum class Compression : uint16_t { kGzip = 1, kLzma, kLzo, kXz, kLz4, kZstd };
@@ -36,12 +37,17 @@ struct Superblock {
   uint64_t fragment_table = kNoTable;
   uint64_t export_table = kNoTable;
 
-  // `bytes`: the first kSuperblockLength bytes of the file. Throws kDamaged, or kUnsupported for
-  // another version of SquashFS.
+  // `bytes`: the first kSuperblockLength bytes of the file. Throws kDamaged, also where tables lie
+  // outside the file or cannot hold what is said to be in them; kUnsupported for another version
+  // of SquashFS.
   static Superblock Decode(ByteSpan bytes, uint64_t file_length);
   // Throws as Decode() and as the source does.
   static Superblock Read(const ByteSource& source, uint64_t file_length);
 };
+
+// More bytes than metadata blocks that take `stored` bytes decode to cannot be there: what counts
+// and lengths that an image claims are held against.
+uint64_t MostDecodedMetadata(uint64_t stored);
 
 // Is this the head of a SquashFS file at all? Throws kDamaged with what it looks like instead.
 void CheckSquashfsHead(ByteSpan head, uint64_t file_length);

@@ -30,6 +30,15 @@ std::optional<Appendix> ReadAppendix(int fd, const std::string& path, VerifyLog&
 
 }  // namespace
 
+bool PutInFront(std::string_view directory, std::string& path) {
+  if (path.size() + directory.size() >= kLongestShownPath) {
+    path.insert(0, "…/");
+    return false;
+  }
+  path.insert(0, std::string(directory) + "/");
+  return true;
+}
+
 void VerifyLog::Add(std::string path, uint64_t offset, std::string message) {
   const std::lock_guard lock(mutex_);
   if (report_.findings.size() >= kMaxFindings) {

@@ -39,6 +39,9 @@ class PathFinder {
         continue;
       }
       if (!way.back().IsDirectory()) return false;
+      if (!listed_.Take(way.back().directory.listing_length)) {
+        throw DamagedError("sections name more paths than can be looked for", 0);
+      }
       const std::optional<InodeNumber> number = directories_.Lookup(way.back(), name);
       if (!number) return false;
       way.push_back(tables_.inodes.ByNumber(*number));
@@ -62,8 +65,12 @@ class PathFinder {
     }
   }
 
+  // Bytes of listings: minutes of looking up, where environments take less than a second.
+  static constexpr uint64_t kMostListed = uint64_t{1} << 36;
+
   const DeepTables& tables_;
   const DirectoryReader directories_;
+  mutable ReadBudget listed_{kMostListed};
 };
 
 Manifest::Contents Count(const DeepTables& tables, const DeepTree& tree) {

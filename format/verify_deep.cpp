@@ -56,7 +56,7 @@ std::string DeepTree::PathOf(InodeNumber directory, std::string_view name) const
   std::string path(name);
   for (const DeepInode* above = Find(directory); above != nullptr && !above->name.empty();
        above = Find(above->parent)) {
-    path.insert(0, above->name + "/");
+    if (!PutInFront(above->name, path)) break;
   }
   return path;
 }

@@ -13,7 +13,7 @@ namespace firn {
 namespace {
 
 constexpr uint64_t kPaddingPiece = 64 * 1024;
-constexpr size_t kPageCacheBytes = size_t{4} << 20;
+constexpr size_t kSectionCacheBytes = size_t{4} << 20;
 // Extents are handed to threads in batches, so that small ones cost no more than large ones.
 constexpr uint64_t kExtentsPerBatch = 64;
 
@@ -56,7 +56,7 @@ void CheckTiling(const ExtentTable& extents, uint64_t squashfs_length, uint64_t 
 }  // namespace
 
 void VerifySections(int fd, const Appendix& appendix, VerifyLog& log) {
-  BlockCache cache(kPageCacheBytes);
+  BlockCache cache(kSectionCacheBytes);
   uint32_t number = 0;
   for (const Section& section : appendix.core().sections) {
     const PagedSection pages(fd, cache, ++number, section);
@@ -118,7 +118,7 @@ bool IsIntact(int fd, const Extent& extent, std::vector<std::byte>& scratch) {
 }
 
 void VerifyExtents(int fd, const Appendix& appendix, VerifyLog& log) {
-  BlockCache cache(kPageCacheBytes);
+  BlockCache cache(kSectionCacheBytes);
   std::vector<Extent> damaged;
   const Section* section = appendix.core().Find(kExtentsSection);
   if (section == nullptr) {

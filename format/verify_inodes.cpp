@@ -20,7 +20,12 @@ std::string NameOf(InodeNumber number) { return "inode " + std::to_string(ToInt(
 class InodeVerifier {
  public:
   InodeVerifier(const DeepTables& tables, uint32_t xattr_count, DeepTree& tree, VerifyLog& log)
-      : tables_(tables), xattr_count_(xattr_count), tree_(tree), log_(log) {}
+      : tables_(tables),
+        xattr_count_(xattr_count),
+        tree_(tree),
+        log_(log),
+        blocks_(MostDecodedMetadata(tables.super.directory_table - tables.super.inode_table) / 4) {
+  }
 
   void Run() {
     if (tables_.exports.count() == 0) log_.Add({}, 88, "superblock: there is no export table");
@@ -60,7 +65,9 @@ class InodeVerifier {
         const InodeReference reference = Exported(number);
         MetadataCursor cursor(tables_.inodes.metadata(),
                               {ToInt(reference) >> 16, uint32_t(ToInt(reference) & 0xffff)});
-        Note(reference, tables_.inodes.ReadNext(cursor));
+        const InodeTable::Record record = tables_.inodes.ReadNext(cursor);
+        if (record.inode.number != number) throw DamagedError("another inode's number");
+        Note(reference, record);
       } catch (const Error&) {
         // Of what damage, the table's findings say; whose inode it is, the listing that has it.
         tree_.unreadable.insert(i);
@@ -118,6 +125,9 @@ class InodeVerifier {
 
   // Do its blocks stand where data may, and does it say truly how much of it is holes?
   void CheckBlocks(const Inode& inode, uint64_t offset) {
+    if (!blocks_.Take(inode.file.block_count)) {
+      return Add(offset, NameOf(inode.number) + " has its list of blocks where others have theirs");
+    }
     MetadataCursor sizes(tables_.inodes.metadata(), inode.file.block_sizes);
     const uint64_t block_size = tables_.super.block_size;
     uint64_t at = inode.file.blocks_start;
@@ -155,6 +165,7 @@ class InodeVerifier {
   const uint32_t xattr_count_;
   DeepTree& tree_;
   VerifyLog& log_;
+  ReadBudget blocks_;
 };
 
 }  // namespace

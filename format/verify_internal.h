@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/appendix.h"
@@ -13,6 +14,29 @@
 
 // The steps of Verify().
 namespace firn {
+
+// Paths are shown up to this length, their end: a hostile tree may be as deep as it has directories.
+inline constexpr size_t kLongestShownPath = 4096;
+
+// Puts a directory's name in front of a path. False where the path is as long as it may be; then it
+// begins with "…/".
+bool PutInFront(std::string_view directory, std::string& path);
+
+// What is read of tables that hostile images may have read again and again: no more in all than they
+// can hold.
+class ReadBudget {
+ public:
+  explicit ReadBudget(uint64_t most) : left_(most) {}
+  // False where that would be more than is left, of which nothing is taken then.
+  bool Take(uint64_t count) {
+    if (count > left_) return false;
+    left_ -= count;
+    return true;
+  }
+
+ private:
+  uint64_t left_;
+};
 
 // Collects findings and progress from several threads.
 class VerifyLog {

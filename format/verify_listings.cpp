@@ -19,7 +19,10 @@ constexpr uint32_t kMaxEntriesInRun = 256;
 class ListingVerifier {
  public:
   ListingVerifier(const DeepTables& tables, DeepTree& tree, VerifyLog& log)
-      : tables_(tables), tree_(tree), log_(log) {}
+      : tables_(tables),
+        tree_(tree),
+        log_(log),
+        listed_(MostDecodedMetadata(tables.listings.limit() - tables.listings.start())) {}
 
   void Run() {
     const Inode root = tables_.inodes.ByReference(tables_.super.root);
@@ -94,7 +97,8 @@ class ListingVerifier {
   // Do two directories share one listing? Reading it again for each would take for ever.
   bool IsOwnListing(InodeNumber number, const Inode& inode) {
     const MetadataPosition& listing = inode.directory.listing;
-    if (listings_.insert({listing.block, listing.offset}).second) return true;
+    const bool is_own = listings_.insert({listing.block, listing.offset}).second;
+    if (is_own && listed_.Take(inode.directory.listing_length)) return true;
     log_.Add(tree_.PathOf(number), tables_.listings.start() + listing.block,
              "has its listing where another directory has it");
     return false;
@@ -213,6 +217,7 @@ class ListingVerifier {
   VerifyLog& log_;
   std::vector<InodeNumber> pending_;
   std::set<std::pair<uint64_t, uint32_t>> listings_;
+  ReadBudget listed_;
 };
 
 }  // namespace

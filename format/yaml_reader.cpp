@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "format/error.h"
+#include "format/yaml_document.h"
 
 namespace firn {
 namespace {
@@ -52,11 +53,12 @@ std::optional<uint64_t> DecimalIn(const std::string& text) {
 
 std::optional<YamlReader::Value> YamlReader::Load(const std::string& yaml) {
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-    if (documents.empty() || documents.front().IsNull()) return std::nullopt;
-    const Value root{documents.front(), documents.front().Mark()};
-    if (documents.size() == 1) return root;
-    AddMistake({documents[1], documents[1].Mark()}, "expected one document, found another one");
+    const YamlDocument document = LoadYamlDocument(yaml);
+    if (!document.another) {
+      if (!document.root.IsDefined() || document.root.IsNull()) return std::nullopt;
+      return Value{document.root, document.root.Mark()};
+    }
+    AddMistake({YAML::Node(), *document.another}, "expected one document, found another one");
   } catch (const YAML::Exception& error) {
     AddMistake({YAML::Node(), error.mark}, "not YAML: " + error.msg);
   }

@@ -13,6 +13,7 @@
 #include <system_error>
 #include <tuple>
 
+#include "format/json_input.h"
 #include "mountd/line_buffer.h"
 
 namespace firn {
@@ -67,7 +68,7 @@ std::optional<SessionStatus> AskStatus(const RuntimeDirectory& directory, const 
   if (!fd.valid()) return std::nullopt;
   const std::optional<std::string> answer = Ask(fd.get(), R"({"op":"status"})");
   if (!answer) return std::nullopt;
-  const auto object = nlohmann::json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+  const nlohmann::json object = ParseJsonMessage(*answer);
   if (!object.is_object() || object.contains("error")) return std::nullopt;
   return SessionStatusFrom(object);
 }

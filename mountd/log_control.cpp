@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/json_input.h"
 #include "mountd/carried_error.h"
 #include "mountd/control_client.h"
 #include "mountd/json_line.h"
@@ -49,7 +50,7 @@ std::optional<LogSettings> AskLog(const SessionStatus& session, const json& requ
     throw Error(ErrorKind::kNoReply, "firnd " + std::to_string(session.pid) + " does not answer")
         .WithPath(session.mount_point);
   }
-  const json object = json::parse(*answer, nullptr, /*allow_exceptions=*/false);
+  const json object = ParseJsonMessage(*answer);
   try {
     if (object.contains("error"))
       throw ErrorFromJson(object["error"]).WithPath(session.mount_point);

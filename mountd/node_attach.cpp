@@ -19,18 +19,11 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kLongestImagePath = 4096;
-
 // The image is read through this very descriptor, and never opened again.
-ShownImage TakeShownImage(FileDescriptor file, const json& request) {
+ShownImage TakeShownImage(FileDescriptor file, const std::string& path) {
   ShownImage image;
   image.file = std::move(file);
-  image.path = request.value("path", std::string());
-  if (image.path.size() > kLongestImagePath) {
-    throw Error(ErrorKind::kUsage, "expected an image's path of at most " +
-                                       std::to_string(kLongestImagePath) + " bytes, found one of " +
-                                       std::to_string(image.path.size()));
-  }
+  image.path = path;
   const int flags = fcntl(image.file.get(), F_GETFL);
   if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY) {
     throw Error(ErrorKind::kUsage, "expected a descriptor that is open for reading, found another")
@@ -48,38 +41,18 @@ ShownImage TakeShownImage(FileDescriptor file, const json& request) {
 
 // The file's owner. In a user namespace every owner but one looks the same; there the client says
 // who it is, which is the user whose firnd this is.
-uid_t OwnerOf(const ShownImage& image, const json& request) {
+uid_t OwnerOf(const ShownImage& image, const ShownImageRequest& request) {
   const uid_t owner = image.status.st_uid;
-  return InUserNamespace() ? request.value("owner", owner) : owner;
+  return InUserNamespace() ? request.owner.value_or(owner) : owner;
 }
 
 // Where every byte is proved by what was signed, those who own the files need not be trusted.
-TrustDomain DomainOf(const ShownImage& image, const json& request, const NodeOptions& options,
-                     const std::optional<TrustedSigner>& signer) {
+TrustDomain DomainOf(const ShownImage& image, const ShownImageRequest& request,
+                     const NodeOptions& options, const std::optional<TrustedSigner>& signer) {
   if (signer && options.verify == ExtentCheck::kProof) {
     return TrustDomain::OfKey(FormatKey(signer->key));
   }
   return TrustDomain::OfOwner(OwnerOf(image, request));
-}
-
-LeaseKind LeaseKindFrom(const std::string& text) {
-  for (const LeaseKind kind : {LeaseKind::kProcess, LeaseKind::kMount, LeaseKind::kName}) {
-    if (text == ToString(kind)) return kind;
-  }
-  throw Error(ErrorKind::kUsage,
-              "expected a lease of kind process, mount or name, found '" + text + "'");
-}
-
-// The images below, whose descriptors end the message: each with its "path" and "owner".
-std::vector<json> BelowFrom(const WorkerChannel::Message& message) {
-  const json below = message.body.value("below", json::array());
-  if (!below.is_array() || below.size() > kMostBases || below.size() > message.fds.size()) {
-    throw Error(ErrorKind::kUsage, "expected at most " + std::to_string(kMostBases) +
-                                       " images below, each with its descriptor, found " +
-                                       std::to_string(below.size()) + " and " +
-                                       std::to_string(message.fds.size()) + " descriptors");
-  }
-  return below;
 }
 
 }  // namespace
@@ -100,8 +73,8 @@ struct NodeDaemon::Attaching {
 
 std::optional<TrustedSigner> NodeDaemon::RequireTrusted(const Client& client,
                                                         const ShownImage& image,
-                                                        const json& request) {
-  const ShownSignatures signatures = SignaturesFrom(request);
+                                                        const ShownImageRequest& request) {
+  const ShownSignatures& signatures = request.signatures;
   const std::optional<TrustedSigner> signer = FindSigner(options_.trust, signatures);
   try {
     RequireTrust(options_.trust,
@@ -121,34 +94,38 @@ std::optional<TrustedSigner> NodeDaemon::RequireTrusted(const Client& client,
 }
 
 void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& message) {
+  const ViewRequest request = ViewRequestFrom(message.body);
   const auto attaching = std::make_shared<Attaching>();
   attaching->client = client;
-  attaching->kind = LeaseKindFrom(message.body.value("lease", std::string("process")));
-  attaching->lease_name = message.body.value("name", std::string());
-  attaching->with_view = message.body.value("view", true);
-  const bool place = message.body.value("place", false);
+  attaching->kind = request.lease;
+  attaching->lease_name = request.lease_name;
+  attaching->with_view = request.view;
+  const bool place = request.place;
   if (place) CheckMayPlace(*client, attaching->kind);
-  const auto add = [&](FileDescriptor file, const json& request) {
-    ShownImage image = TakeShownImage(std::move(file), request);
-    image.foreign = message.body.value("foreign", false);
-    image.prefetch = message.body.value("prefetch", true) && options_.prefetch;
+  const auto add = [&](FileDescriptor file, const ShownImageRequest& shown) {
+    ShownImage image = TakeShownImage(std::move(file), shown.path);
+    image.foreign = request.foreign;
+    image.prefetch = request.prefetch && options_.prefetch;
     if (place) CheckMayShow(*client, image);
-    const std::optional<TrustedSigner> signer = RequireTrusted(*client, image, request);
-    TrustDomain domain = DomainOf(image, request, options_, signer);
+    const std::optional<TrustedSigner> signer = RequireTrusted(*client, image, shown);
+    TrustDomain domain = DomainOf(image, shown, options_, signer);
     if (signer && (domain.is_of_key() || options_.trust.policy == ImagePolicy::kSigned)) {
       image.signed_id = FormatImageId(signer->image_id);
     }
     attaching->images.push_back({std::move(image), std::move(domain)});
   };
-  const std::vector<json> below = BelowFrom(message);
-  const size_t first_below = message.fds.size() - below.size();
-  if (first_below < (place ? 2u : 1u)) {
+  const std::vector<ShownImageRequest>& below = request.below;
+  const size_t before_below = place ? 2 : 1;
+  if (message.fds.size() < before_below + below.size()) {
     throw Error(ErrorKind::kUsage,
-                place ? "expected descriptors of the image and the mount point, found fewer"
-                      : "expected the image's descriptor with the request, found none");
+                "expected descriptors of the image" +
+                    std::string(place ? ", the mount point" : "") + " and each image below (" +
+                    std::to_string(before_below + below.size()) + "), found " +
+                    std::to_string(message.fds.size()));
   }
+  const size_t first_below = message.fds.size() - below.size();
   for (size_t i = 0; i < below.size(); ++i) add(std::move(message.fds[first_below + i]), below[i]);
-  add(std::move(message.fds[0]), message.body);
+  add(std::move(message.fds[0]), request.image);
   client->target.Close();
   client->unplaced.clear();
   if (place) client->target = std::move(message.fds[1]);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/json_input.h"
 #include "mountd/carried_error.h"
 #include "mountd/node_socket.h"
 #include "mountd/subprocess.h"
@@ -199,7 +200,7 @@ FileDescriptor NodeClient::UserNamespace() {
 json NodeClient::Status() {
   const WorkerChannel::Message answer = Ask({{"op", "status"}});
   const std::string text = answer.fds.empty() ? std::string() : ReadTextFile(answer.fds.front());
-  json status = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  json status = ParseJsonMessage(text);
   if (status.is_object()) return status;
   throw Error(ErrorKind::kNoReply, "expected the status of the node's firnd, found something else",
               "Check that firn and firnd are of the same version ('firnd --version').");

@@ -25,6 +25,7 @@
 #include "mountd/service_manager.h"
 #include "mountd/stacks.h"
 #include "mountd/trust_policy.h"
+#include "mountd/view_request.h"
 #include "mountd/worker_channel.h"
 
 namespace firn {
@@ -156,7 +157,7 @@ class NodeDaemon {
   Pool& PoolOf(const TrustDomain& domain);
   // What a trusted key has signed of it. Throws kUntrusted where it may not be used.
   std::optional<TrustedSigner> RequireTrusted(const Client& client, const ShownImage& image,
-                                              const nlohmann::json& request);
+                                              const ShownImageRequest& request);
   // These throw kSystem, with the name of the limit.
   void CheckClientLimit(uid_t user) const;
   void CheckImageLimits(uid_t user, const struct stat& shown, const TrustDomain& domain);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/json_input.h"
 #include "mountd/carried_error.h"
 #include "mountd/subprocess.h"
 
@@ -29,7 +30,7 @@ std::string JoinedGroups(const std::vector<gid_t>& groups) {
 
 // Throws the Error that the line carries.
 uint64_t ParsePlacerAnswer(const std::string& line) {
-  const json answer = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const json answer = ParseJsonMessage(line);
   if (answer.is_object() && answer.contains("error")) throw ErrorFromJson(answer["error"]);
   if (answer.is_object() && answer.contains("mount_id")) return answer["mount_id"];
   throw Error(ErrorKind::kSystem, "the process that mounts for users has died",

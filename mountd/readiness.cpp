@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "format/json_input.h"
 #include "mountd/carried_error.h"
 #include "mountd/json_line.h"
 
@@ -33,7 +34,7 @@ SessionAddress ParseReadiness(std::string_view line) {
                 "Its log (syslog, or --log-file) may say why; 'firnd --foreground IMAGE DIR' shows "
                 "it at once.");
   }
-  const json message = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  const json message = ParseJsonMessage(line);
   if (!message.is_object()) ThrowUnexpected(line);
   try {
     if (message.contains("error")) throw ErrorFromJson(message["error"]);

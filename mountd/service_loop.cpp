@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "firn_version.h"
+#include "format/json_input.h"
 #include "mountd/json_line.h"
 #include "mountd/log.h"
 #include "mountd/log_control.h"
@@ -96,7 +97,7 @@ bool ServiceLoop::HandleSignals() {
 }
 
 std::string ServiceLoop::Answer(std::string_view request) const {
-  const json message = json::parse(request, nullptr, /*allow_exceptions=*/false);
+  const json message = ParseJsonMessage(request);
   if (!message.is_object()) return Refusal("expected a JSON object");
   LogDebug("asked on the control socket: {}", request);
   if (std::optional<std::string> answer = AnswerLogRequest(message)) return *std::move(answer);

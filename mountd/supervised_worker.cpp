@@ -175,21 +175,33 @@ void SupervisedWorker::TakeOpened(Process& process, const json& body) {
 }
 
 bool SupervisedWorker::IsAnswer(Process& process, const json& body) {
+  try {
+    if (body.contains("error")) ErrorFromJson(body["error"]);  // is it one, for who reads it?
+    return !IsEvent(process, body);
+  } catch (const json::exception& error) {
+    // One that an image has taken over must not end the keeper of all others.
+    LogError("worker {} says what no worker says ({}), and is replaced", process.pid, error.what());
+    kill(process.pid, SIGKILL);
+    return false;
+  }
+}
+
+bool SupervisedWorker::IsEvent(Process& process, const json& body) {
   if (const auto level = body.find("log"); level != body.end() && level->is_number_integer()) {
     const int number = std::clamp(level->get<int>(), 0, static_cast<int>(LogLevel::kError));
     LogLine(static_cast<LogLevel>(number), body.value("message", std::string()),
             LogFieldsFrom(body));
-    return false;
+    return true;
   }
   if (const auto slot = body.find("opened"); slot != body.end() && slot->is_number_unsigned()) {
     TakeOpened(process, body);
-    return false;
+    return true;
   }
   for (const char* event : {"released", "proved"}) {
     const auto number = body.find(event);
     if (number == body.end() || !number->is_number_unsigned()) continue;
     const auto found = images_.find(SlotNumber{number->get<uint32_t>()});
-    if (found == images_.end()) return false;
+    if (found == images_.end()) return true;
     Served& served = found->second;
     if (event == std::string_view("proved")) {
       served.image.proved = body.value("ok", false);
@@ -199,9 +211,9 @@ bool SupervisedWorker::IsAnswer(Process& process, const json& body) {
       images_.erase(found);
       if (released) released();
     }
-    return false;
+    return true;
   }
-  return true;
+  return false;
 }
 
 json SupervisedWorker::Await(Process& process) {

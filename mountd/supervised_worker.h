@@ -159,8 +159,11 @@ class SupervisedWorker {
   static void SendSlot(Process& process, const char* operation, SlotNumber slot);
   // The next answer. Throws what it carries, or kNoReply.
   nlohmann::json Await(Process& process);
-  // False for what was no answer but something that the worker says of itself.
+  // False for what was no answer but something that the worker says of itself, or nonsense, for
+  // which it is killed.
   bool IsAnswer(Process& process, const nlohmann::json& body);
+  // Takes what it says of itself; false for an answer. Throws nlohmann::json::exception.
+  bool IsEvent(Process& process, const nlohmann::json& body);
   void TakeOpened(Process& process, const nlohmann::json& body);
   void TakeAnswer(const nlohmann::json& body, Clock::time_point now);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "format/error.h"
+#include "format/json_input.h"
 #include "mountd/descriptor_passing.h"
 #include "mountd/json_line.h"
 
@@ -37,9 +38,7 @@ std::optional<WorkerChannel::Message> WorkerChannel::Receive() {
   std::optional<ReceivedBytes> received = ReceiveDescriptors(socket_.get(), buffer_, MSG_DONTWAIT);
   if (!received) return std::nullopt;
   const auto* text = reinterpret_cast<const char*>(buffer_.data());
-  Message message{nlohmann::json::parse(text, text + received->length, nullptr,
-                                        /*allow_exceptions=*/false),
-                  std::move(received->fds)};
+  Message message{ParseJsonMessage({text, received->length}), std::move(received->fds)};
   ended_ = !message.body.is_object();
   if (ended_) return std::nullopt;
   return message;

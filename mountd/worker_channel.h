@@ -29,7 +29,7 @@ class WorkerChannel {
   bool Send(const nlohmann::json& body, std::span<const int> fds = {}) const;
 
   // Absent where nothing is there; then ended() says if nothing ever will be. A message that is not
-  // a JSON object is the end too.
+  // a JSON object, or nested deeper than kMaxJsonDepth, is the end too.
   std::optional<Message> Receive();
   bool ended() const { return ended_; }
 

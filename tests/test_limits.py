@@ -120,6 +120,17 @@ def test_leases_and_a_status_of_many(firn, firnd, fuse, ordinary_user, images, d
         assert len(image["leases"]) == 601
 
 
+def test_a_message_that_nests_without_end(firn, firnd, fuse, images, directory):
+    """Copied, it would take all of the keeper's stack: its client is let go."""
+    with limited(firnd, firn, directory, "clients: 30"):
+        deep = b"[" * 30_000 + b"]" * 30_000
+        for message in (b'{"op": "attach", "below": ' + deep + b"}", deep):
+            with connect() as client:
+                client.send(message)
+                assert client.recv(1 << 16) == b""
+        attach(firn, images[0], "root")
+
+
 def test_connections(firn, firnd, fuse, ordinary_user, images, directory):
     with limited(firnd, firn, directory, "clients_per_user: 20, clients: 30"):
         # Each says something often enough to stay.

@@ -13,6 +13,8 @@ namespace firn {
 namespace {
 
 constexpr uint64_t kMaxSection = uint64_t{256} << 20;
+// Read into memory, JSON takes many times its length.
+constexpr uint64_t kMaxJsonSection = uint64_t{16} << 20;
 constexpr size_t kMaxLocks = 1000;
 
 Error BadLocks(archive* reader) {
@@ -21,15 +23,19 @@ Error BadLocks(archive* reader) {
                       (text == nullptr ? std::string() : std::string(": ") + text));
 }
 
-std::string ReadEntry(archive* reader) {
+// `left`: bytes that the files may still have together. A sparse file's take none in the archive.
+std::string ReadEntry(archive* reader, uint64_t& left) {
   std::string content;
   char piece[1 << 16];
   for (;;) {
     const la_ssize_t got = archive_read_data(reader, piece, sizeof piece);
     if (got < 0) throw BadLocks(reader);
     if (got == 0) return content;
+    if (static_cast<uint64_t>(got) > left) {
+      throw DamagedError("section locks: its files have more than 256 MiB");
+    }
+    left -= static_cast<uint64_t>(got);
     content.append(piece, static_cast<size_t>(got));
-    if (content.size() > kMaxSection) throw DamagedError("section locks: a file is too large");
   }
 }
 
@@ -38,7 +44,9 @@ std::string ReadEntry(archive* reader) {
 std::optional<std::string> FindTextSection(int fd, const Appendix& appendix,
                                            std::string_view section) {
   if (appendix.core().Find(section) == nullptr) return std::nullopt;
-  const std::vector<std::byte> bytes = appendix.ReadSection(fd, section, kMaxSection);
+  const bool is_json = section == kPackagesSection || section == kNeedsSection;
+  const std::vector<std::byte> bytes =
+      appendix.ReadSection(fd, section, is_json ? kMaxJsonSection : kMaxSection);
   return std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
@@ -85,6 +93,7 @@ std::vector<StoredLock> ReadLockArchive(std::string_view bytes) {
     throw BadLocks(reader.get());
   }
   std::vector<StoredLock> locks;
+  uint64_t left = kMaxSection;
   for (;;) {
     archive_entry* entry = nullptr;
     const int result = archive_read_next_header(reader.get(), &entry);
@@ -94,7 +103,7 @@ std::vector<StoredLock> ReadLockArchive(std::string_view bytes) {
     if (locks.size() == kMaxLocks) throw DamagedError("section locks: it has too many files");
     const char* name = archive_entry_pathname(entry);
     if (name == nullptr) throw DamagedError("section locks: a file has no name");
-    std::string content = ReadEntry(reader.get());
+    std::string content = ReadEntry(reader.get(), left);
     locks.push_back({name, std::move(content)});
   }
 }

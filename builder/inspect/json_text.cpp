@@ -1,6 +1,7 @@
 #include "builder/inspect/json_text.h"
 
 #include "format/error.h"
+#include "format/json_input.h"
 
 namespace firn {
 namespace {
@@ -55,9 +56,11 @@ std::string JsonText(const Json& json) {
 }
 
 Json ParseSectionJson(std::string_view text, std::string_view section) {
-  Json json = Json::parse(text, nullptr, false);
+  Json json = ParseJson<Json>(text);
   if (!json.is_object()) {
-    throw DamagedError("section " + std::string(section) + ": expected a JSON object");
+    throw DamagedError("section " + std::string(section) +
+                       ": expected a JSON object of at most " + std::to_string(kMaxJsonDepth) +
+                       " levels");
   }
   if (NumberAt(json, "format") != 1) {
     throw Error(ErrorKind::kUnsupported,

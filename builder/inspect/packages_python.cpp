@@ -12,6 +12,7 @@
 #include "builder/inspect/header_fields.h"
 #include "builder/inspect/json_text.h"
 #include "builder/inspect/tree_file.h"
+#include "format/json_input.h"
 
 namespace firn {
 namespace {
@@ -108,7 +109,7 @@ std::string OriginOf(const std::string& url) {
 }
 
 void TakeDirectUrl(const std::string& text, Package& package) {
-  const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
+  const auto json = ParseJson<nlohmann::ordered_json>(text);
   const auto& vcs = ObjectAt(json, "vcs_info");
   const auto& archive = ObjectAt(json, "archive_info");
   package.origin = OriginOf(TextAt(json, "url"));

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "builder/rules/conda_meta.h"
+#include "format/json_input.h"
 
 namespace firn {
 namespace {
@@ -68,7 +69,7 @@ void RemoveCaches(RuleWork& work) {
 // name and digest stay. A project's directory may have any name: its distribution's stands for it.
 void NormaliseOrigin(RuleWork& work, const std::string& path) {
   const std::optional<std::string> content = work.Read(path);
-  Json origin = content ? Json::parse(*content, nullptr, false) : Json();
+  Json origin = content ? ParseJson<Json>(*content) : Json();
   if (!origin.is_object() || !origin.contains("url") || !origin["url"].is_string()) return;
   const std::string url = origin["url"];
   if (!url.starts_with("file:")) return;
