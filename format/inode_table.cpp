@@ -23,8 +23,8 @@ constexpr uint16_t kExtended = 7;
 constexpr uint32_t kNoFragment = 0xffffffff;
 // A listing's length counts 3 bytes for . and .. that are not stored.
 constexpr uint32_t kListingSurplus = 3;
-// The kernel's squashfs takes no longer target than a page either.
-constexpr uint32_t kMaxSymlinkLength = 4096;
+// PATH_MAX with its NUL: nobody can make a longer one, and FUSE passes none on.
+constexpr uint32_t kMaxSymlinkLength = 4095;
 
 Error DamagedInodeTable(const std::string& message, uint64_t offset) {
   return DamagedError("inode table: " + message, offset);
@@ -181,7 +181,7 @@ void InodeTable::DecodeBody(MetadataCursor& cursor, Record& record) const {
       break;
     case FileType::kRegular:
       DecodeFile(cursor, record);
-      CountBlocks(inode);
+      CountBlocks(inode, cursor.position());
       break;
     case FileType::kSymlink:
       DecodeSymlink(cursor, metadata_.start(), inode);
@@ -197,7 +197,7 @@ void InodeTable::DecodeBody(MetadataCursor& cursor, Record& record) const {
   }
 }
 
-void InodeTable::CountBlocks(Inode& inode) const {
+void InodeTable::CountBlocks(Inode& inode, const MetadataPosition& list) const {
   const uint64_t size = inode.size;
   // What the kernel's page cache can address (MAX_LFS_FILESIZE).
   if (size > static_cast<uint64_t>(INT64_MAX)) {
@@ -207,6 +207,13 @@ void InodeTable::CountBlocks(Inode& inode) const {
   const uint64_t whole = size / block_size_;
   const bool tail = size % block_size_ != 0;
   inode.file.block_count = whole + (tail && !inode.file.has_fragment ? 1 : 0);
+  // A size is a claim until its list of blocks could be there: each metadata block takes 3 bytes.
+  const uint64_t stored = metadata_.limit() - metadata_.start() - list.block;
+  if (inode.file.block_count / (kMetadataBlockSize / 4) > stored / 3) {
+    throw DamagedInodeTable("a file of " + std::to_string(size) +
+                                " bytes has more blocks than the inode table can hold",
+                            metadata_.start() + list.block);
+  }
 }
 
 // A foreign file without an export table: every inode once, in the order in which they stand. What

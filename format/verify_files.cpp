@@ -39,10 +39,15 @@ class FileCollector {
       const File directory = std::move(pending_.back());
       pending_.pop_back();
       try {
-        image_.ListDirectory(directory.inode, 0, [&](const DirectoryEntry& entry) {
-          Visit(entry, directory.path);
-          return true;
-        });
+        image_.ListDirectory(
+            directory.inode, 0,
+            [&](const DirectoryEntry& entry) {
+              Visit(entry, directory);
+              return true;
+            },
+            [&](const DirectoryEntry& entry, const Error& error) {
+              Add(PathOf(entry, directory), error);
+            });
       } catch (const Error& error) {
         Add(directory.path.empty() ? "/" : directory.path, error);
       }
@@ -52,11 +57,15 @@ class FileCollector {
   }
 
  private:
-  void Visit(const DirectoryEntry& entry, const std::string& parent) {
-    std::string path =
-        parent.empty() ? std::string(entry.name) : parent + "/" + std::string(entry.name);
+  static std::string PathOf(const DirectoryEntry& entry, const File& directory) {
+    return directory.path.empty() ? std::string(entry.name)
+                                  : directory.path + "/" + std::string(entry.name);
+  }
+
+  void Visit(const DirectoryEntry& entry, const File& directory) {
+    std::string path = PathOf(entry, directory);
     try {
-      Inode inode = image_.GetInode(entry.inode);
+      Inode inode = image_.GetInode(directory.inode, entry);
       if (inode.IsRegular() && seen_.insert(entry.inode).second) {
         files_.push_back({inode, std::move(path)});
       } else if (inode.IsDirectory() && !directories_.insert(entry.inode).second) {
