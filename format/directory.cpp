@@ -5,6 +5,7 @@
 
 #include "format/error.h"
 #include "format/listing_walk.h"
+#include "format/quoted.h"
 
 namespace firn {
 namespace {
@@ -37,7 +38,7 @@ Error DirectoryReader::ErrorOf(const Inode& directory, std::string_view name,
                             std::string(Describe(fault)),
                         place);
   }
-  return DamagedError("directory table: entry '" + std::string(name) + "' of inode " +
+  return DamagedError("directory table: entry " + Quoted(name) + " of inode " +
                           std::to_string(ToInt(directory.number)) + " " +
                           std::string(Describe(fault)),
                       place);

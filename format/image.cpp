@@ -13,6 +13,7 @@
 #include "format/file_reader.h"
 #include "format/inode_table.h"
 #include "format/metadata.h"
+#include "format/quoted.h"
 #include "format/superblock.h"
 
 namespace firn {
@@ -219,9 +220,9 @@ Inode Image::GetInode(InodeNumber number) const {
 
 Inode Image::GetInode(const Inode& directory, const DirectoryEntry& entry) const {
   return Named(parts_->path, [&] {
-    return About("entry '" + std::string(entry.name) + "' of inode " +
-                     std::to_string(ToInt(directory.number)),
-                 [&] { return parts_->InodeOf(directory, entry); });
+    return About(
+        "entry " + Quoted(entry.name) + " of inode " + std::to_string(ToInt(directory.number)),
+        [&] { return parts_->InodeOf(directory, entry); });
   });
 }
 

@@ -25,8 +25,8 @@ DIFFERENCE, ENTRY_TYPE, NAME_LENGTH, NAME = 2, 4, 6, 8
 EXTENDED_DIRECTORY_LENGTH, INDEX = 20, 40
 
 
-def make_tree(root):
-    """One of each; its directory `many` is so large that it has an index."""
+def make_tree(root, many=260):
+    """One of each; with the default its directory `many` is so large that it has an index."""
     numbers = random.Random(4)
     for directory in ("lib/below", "many", "twin-1", "twin-2", "p"):
         (root / directory).mkdir(parents=True)
@@ -40,8 +40,8 @@ def make_tree(root):
     (root / "one-name").write_text("linked\n")
     os.link(root / "one-name", root / "other-name")
     (root / "symlink").symlink_to("lib/module")
-    for number in range(50):
-        (root / "many" / f"{number:02}-{'n' * 240}").write_text(f"{number}\n")
+    for number in range(many):
+        (root / "many" / f"{number:03}-{'n' * 245}").write_text(f"{number}\n")
     return root
 
 

@@ -19,8 +19,11 @@ class Endless(Exception):
 
 def _contents(file, size):
     digest = hashlib.sha256()
-    for offset in range(0, min(size, MOST_READ), PIECE):
-        digest.update(os.pread(file, PIECE, offset))
+    offset = 0
+    # What comes before a block that cannot be read comes by itself.
+    while offset < min(size, MOST_READ) and (piece := os.pread(file, PIECE, offset)):
+        digest.update(piece)
+        offset += len(piece)
     if size > MOST_READ:
         digest.update(os.pread(file, 4096, size - 4096))
     return digest.hexdigest()
