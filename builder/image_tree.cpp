@@ -52,7 +52,7 @@ class ImageTreeReader {
       auto child = std::make_unique<TreeNode>();
       child->name = entry.name;
       child->parent = directory.node;
-      const Inode inode = image_.GetInode(entry.inode);
+      const Inode inode = image_.GetInode(directory.inode, entry);
       Fill(*child, inode);
       if (inode.IsDirectory()) {
         if (!directories_.insert(ToInt(inode.number)).second) {

@@ -43,15 +43,14 @@ std::optional<MergedImages::Entry> MergedImages::Lookup(const Entry& directory,
                                                         std::string_view name) const {
   Entry found;
   for (const Entry::Part& part : directory.parts) {
-    const std::optional<InodeNumber> number = part.image->Lookup(part.inode, name);
-    if (!number) continue;
-    const Inode inode = part.image->GetInode(*number);
-    if (IsWhiteout(inode.type, inode.device)) break;
-    if (!inode.IsDirectory()) {
-      if (found.parts.empty()) found.parts.push_back({part.image, inode});
+    const std::optional<Inode> inode = part.image->LookupInode(part.inode, name);
+    if (!inode) continue;
+    if (IsWhiteout(inode->type, inode->device)) break;
+    if (!inode->IsDirectory()) {
+      if (found.parts.empty()) found.parts.push_back({part.image, *inode});
       break;
     }
-    found.parts.push_back({part.image, inode});
+    found.parts.push_back({part.image, *inode});
   }
   if (found.parts.empty()) return std::nullopt;
   return found;
@@ -64,7 +63,7 @@ std::map<std::string, MergedImages::Entry> MergedImages::Entries(const Entry& di
     part.image->ListDirectory(part.inode, 0, [&](const DirectoryEntry& listed) {
       std::string name(listed.name);
       if (closed.contains(name)) return true;
-      const Inode inode = part.image->GetInode(listed.inode);
+      const Inode inode = part.image->GetInode(part.inode, listed);
       const auto known = entries.find(name);
       if (IsWhiteout(inode.type, inode.device)) {
         closed.insert(std::move(name));

@@ -5,6 +5,9 @@
 namespace firn {
 namespace {
 
+// What a block that is held takes besides its bytes, about: of many small ones it is the most.
+constexpr size_t kUpkeep = 256;
+
 // splitmix64's finaliser: neighbouring offsets land in different shards and buckets.
 uint64_t Mix(uint64_t value) {
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ull;
@@ -84,12 +87,12 @@ void BlockCache::Insert(Shard& shard, const BlockKey& key,
   shard.recent.push_front({key, block});
   shard.residents[key] = shard.recent.begin();
   uint64_t freed = 0;
-  shard.bytes += block->bytes().size();
+  shard.bytes += block->bytes().size() + kUpkeep;
   // The newest stays even where it alone exceeds the bound: its readers are about to share it.
   while (shard.bytes > shard_capacity_ && shard.recent.size() > 1) {
     const Resident& oldest = shard.recent.back();
     freed += oldest.block->bytes().size();
-    shard.bytes -= oldest.block->bytes().size();
+    shard.bytes -= oldest.block->bytes().size() + kUpkeep;
     shard.residents.erase(oldest.key);
     shard.recent.pop_back();
   }

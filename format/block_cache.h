@@ -38,6 +38,7 @@ class Block {
   size_t size_;
 };
 
+// kBlockMap: what was worked out of an inode, a file's map of blocks or a directory's faults.
 enum class BlockKind : uint8_t { kData, kFragment, kMetadata, kBlockMap, kPage };
 inline constexpr size_t kBlockKinds = 5;
 
@@ -104,7 +105,7 @@ class BlockCache {
     std::list<Resident> recent;  // most recently used first
     std::unordered_map<BlockKey, std::list<Resident>::iterator, KeyHash> residents;
     std::unordered_map<BlockKey, std::shared_ptr<Flight>, KeyHash> flights;
-    size_t bytes = 0;
+    size_t bytes = 0;  // with what it takes to hold them
   };
 
   Shard& ShardOf(const BlockKey& key);

@@ -40,6 +40,10 @@ Error Error::WithOffset(uint64_t offset) const {
   return Error(kind_, message_, remedy_, path_, offset);
 }
 
+Error Error::About(std::string_view object) const {
+  return Error(kind_, std::string(object) + ": " + message_, remedy_, path_, offset_);
+}
+
 Error SystemError(ErrorKind kind, int error_number, std::string_view message, std::string remedy) {
   std::string text(message);
   text += ": " + std::generic_category().message(error_number);

@@ -35,6 +35,8 @@ class Error : public std::runtime_error {
   // most exact.
   Error WithPath(std::string_view path) const;
   Error WithOffset(uint64_t offset) const;
+  // A copy that says first what it is about.
+  Error About(std::string_view object) const;
 
   ErrorKind kind() const { return kind_; }
   int exit_code() const { return static_cast<int>(kind_); }

@@ -13,6 +13,7 @@
 #include "format/file_reader.h"
 #include "format/inode_table.h"
 #include "format/metadata.h"
+#include "format/quoted.h"
 #include "format/superblock.h"
 
 namespace firn {
@@ -30,6 +31,16 @@ auto Named(const std::string& path, Work&& work) {
     return work();
   } catch (const Error& error) {
     throw error.WithPath(path);
+  }
+}
+
+// Runs `work`; what it throws says first what it is about.
+template <typename Work>
+auto About(const std::string& object, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    throw error.About(object);
   }
 }
 
@@ -77,7 +88,7 @@ struct Image::Parts {
           context{&source, decompressor.get(), &cache, number},
           inodes(context, super),
           listings(context, super.directory_table, super.bytes_used),
-          directories(inodes.metadata(), listings),
+          directories(context, inodes.metadata(), listings),
           files(context, super, inodes.metadata(), drop_stored) {}
 
     const std::unique_ptr<const Decompressor> decompressor;
@@ -111,6 +122,31 @@ struct Image::Parts {
     if (!root.IsDirectory()) {
       throw Error(ErrorKind::kDamaged, "the root is not a directory").WithOffset(32);
     }
+    if (ToInt(root.number) == 0 || ToInt(root.number) > super.inode_count) {
+      throw DamagedError("the root has inode number " + std::to_string(ToInt(root.number)) +
+                             " of " + std::to_string(super.inode_count),
+                         32);
+    }
+  }
+
+  // As Image::GetInode(directory, entry).
+  Inode InodeOf(const Inode& directory, const DirectoryEntry& entry) const {
+    if (entry.inode == root.number) throw DamagedError("leads to the root");
+    const Inode inode = squashfs->inodes.ByNumber(entry.inode);
+    if (inode.type != entry.type) {
+      throw DamagedError("leads to inode " + std::to_string(ToInt(entry.inode)) +
+                         ", which is of another type than the listing says");
+    }
+    if (inode.IsDirectory() && inode.directory.parent != directory.number) {
+      throw DamagedError("leads to the directory " + std::to_string(ToInt(entry.inode)) +
+                         ", which lies in inode " +
+                         std::to_string(ToInt(inode.directory.parent)));
+    }
+    if (inode.link_count == 0) {
+      throw DamagedError("leads to inode " + std::to_string(ToInt(entry.inode)) +
+                         ", which has no links");
+    }
+    return inode;
   }
 
   const VerifiedParts& Verified() const {
@@ -182,13 +218,37 @@ Inode Image::GetInode(InodeNumber number) const {
   return Named(parts_->path, [&] { return parts_->squashfs->inodes.ByNumber(number); });
 }
 
+Inode Image::GetInode(const Inode& directory, const DirectoryEntry& entry) const {
+  return Named(parts_->path, [&] {
+    return About(
+        "entry " + Quoted(entry.name) + " of inode " + std::to_string(ToInt(directory.number)),
+        [&] { return parts_->InodeOf(directory, entry); });
+  });
+}
+
 std::optional<InodeNumber> Image::Lookup(const Inode& directory, std::string_view name) const {
-  return Named(parts_->path, [&] { return parts_->squashfs->directories.Lookup(directory, name); });
+  return Named(parts_->path, [&]() -> std::optional<InodeNumber> {
+    const auto entry = parts_->squashfs->directories.Lookup(directory, name);
+    return entry ? std::optional(entry->inode) : std::nullopt;
+  });
+}
+
+std::optional<Inode> Image::LookupInode(const Inode& directory, std::string_view name) const {
+  const auto entry =
+      Named(parts_->path, [&] { return parts_->squashfs->directories.Lookup(directory, name); });
+  return entry ? std::optional(GetInode(directory, *entry)) : std::nullopt;
 }
 
 void Image::ListDirectory(const Inode& directory, uint64_t cookie,
-                          const std::function<bool(const DirectoryEntry&)>& visit) const {
-  Named(parts_->path, [&] { parts_->squashfs->directories.List(directory, cookie, visit); });
+                          const std::function<bool(const DirectoryEntry&)>& visit,
+                          const LeftOut& left_out) const {
+  Named(parts_->path, [&] {
+    parts_->squashfs->directories.List(
+        directory, cookie, visit, [&](const DirectoryEntry& entry, const Error& error) {
+          if (!left_out) throw error;
+          left_out(entry, error.WithPath(parts_->path));
+        });
+  });
 }
 
 std::string Image::ReadLink(const Inode& symlink) const {

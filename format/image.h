@@ -103,14 +103,25 @@ class Image {
 
   // Throws kDamaged for a number that the image has not.
   Inode GetInode(InodeNumber number) const;
+  // What an entry of the directory leads to. Throws kDamaged also where that is not what the
+  // listing says, or is a directory that says to lie elsewhere: so each directory lies in one place
+  // alone, and no tree is endless. The error names the entry.
+  Inode GetInode(const Inode& directory, const DirectoryEntry& entry) const;
 
   // nullopt where the directory has no such name.
   std::optional<InodeNumber> Lookup(const Inode& directory, std::string_view name) const;
+  // The same, and then GetInode(directory, entry).
+  std::optional<Inode> LookupInode(const Inode& directory, std::string_view name) const;
 
+  // Told of entries that a listing must not have.
+  using LeftOut = std::function<void(const DirectoryEntry&, const Error&)>;
   // Visits the entries (without . and ..) in their order, from the first on (cookie 0) or behind
-  // the entry that gave the cookie, until `visit` answers false.
+  // the entry that gave the cookie, until `visit` answers false. Entries of impossible names,
+  // second ones of a name, and second names of a directory are left out; where nobody wants to be
+  // told of them, they are errors.
   void ListDirectory(const Inode& directory, uint64_t cookie,
-                     const std::function<bool(const DirectoryEntry&)>& visit) const;
+                     const std::function<bool(const DirectoryEntry&)>& visit,
+                     const LeftOut& left_out = {}) const;
 
   std::string ReadLink(const Inode& symlink) const;
 

@@ -24,8 +24,8 @@ constexpr uint16_t kExtended = 7;
 constexpr uint32_t kNoFragment = 0xffffffff;
 // A listing's length counts 3 bytes for . and .. that are not stored.
 constexpr uint32_t kListingSurplus = 3;
-// The kernel's squashfs takes no longer target than a page either.
-constexpr uint32_t kMaxSymlinkLength = 4096;
+// PATH_MAX with its NUL: nobody can make a longer one, and FUSE passes none on.
+constexpr uint32_t kMaxSymlinkLength = 4095;
 
 Error DamagedInodeTable(const std::string& message, uint64_t offset) {
   return DamagedError("inode table: " + message, offset);
@@ -182,7 +182,7 @@ void InodeTable::DecodeBody(MetadataCursor& cursor, Record& record) const {
       break;
     case FileType::kRegular:
       DecodeFile(cursor, record);
-      CountBlocks(inode);
+      CountBlocks(inode, cursor.position());
       break;
     case FileType::kSymlink:
       DecodeSymlink(cursor, metadata_.start(), inode);
@@ -198,7 +198,7 @@ void InodeTable::DecodeBody(MetadataCursor& cursor, Record& record) const {
   }
 }
 
-void InodeTable::CountBlocks(Inode& inode) const {
+void InodeTable::CountBlocks(Inode& inode, const MetadataPosition& list) const {
   const uint64_t size = inode.size;
   // What the kernel's page cache can address (MAX_LFS_FILESIZE).
   if (size > static_cast<uint64_t>(INT64_MAX)) {
@@ -208,12 +208,13 @@ void InodeTable::CountBlocks(Inode& inode) const {
   const uint64_t whole = size / block_size_;
   const bool tail = size % block_size_ != 0;
   inode.file.block_count = whole + (tail && !inode.file.has_fragment ? 1 : 0);
-  // Each block has 4 bytes in the table, a hole too.
-  const uint64_t most = MostDecodedMetadata(metadata_.limit() - metadata_.start()) / 4;
+  // A size is a claim until its list could be there: each block has 4 bytes in it, a hole too.
+  const uint64_t stored = metadata_.limit() - metadata_.start() - list.block;
+  const uint64_t most = MostDecodedMetadata(stored) / 4;
   if (inode.file.block_count > std::min(most, kMaxFileBlocks)) {
     throw DamagedInodeTable("a file of " + std::to_string(size) +
                                 " bytes has more blocks than a file, or the inode table, can have",
-                            metadata_.start());
+                            metadata_.start() + list.block);
   }
 }
 

@@ -51,7 +51,7 @@ class InodeTable {
   // Leaves the cursor behind the part of fixed length.
   Record Decode(MetadataCursor& cursor) const;
   void DecodeBody(MetadataCursor& cursor, Record& record) const;
-  void CountBlocks(Inode& inode) const;
+  void CountBlocks(Inode& inode, const MetadataPosition& list) const;
   uint32_t Id(uint16_t index) const;
   void Scan() const;
   static void SkipRest(MetadataCursor& cursor, Record& record);

@@ -22,7 +22,7 @@ constexpr int kMaxSymlinks = 40;
 class PathFinder {
  public:
   explicit PathFinder(const DeepTables& tables)
-      : tables_(tables), directories_(tables.inodes.metadata(), tables.listings) {}
+      : tables_(tables), directories_(tables.context, tables.inodes.metadata(), tables.listings) {}
 
   // Is there something of this name? True also where a symlink leads out of the tree, of which
   // nothing is known. Throws kDamaged where a directory on the way cannot be read.
@@ -42,9 +42,9 @@ class PathFinder {
       if (!listed_.Take(way.back().directory.listing_length)) {
         throw DamagedError("sections name more paths than can be looked for", 0);
       }
-      const std::optional<InodeNumber> number = directories_.Lookup(way.back(), name);
-      if (!number) return false;
-      way.push_back(tables_.inodes.ByNumber(*number));
+      const std::optional<DirectoryEntry> entry = directories_.Lookup(way.back(), name);
+      if (!entry) return false;
+      way.push_back(tables_.inodes.ByNumber(entry->inode));
       if (!way.back().IsSymlink() || names.empty()) continue;
       const std::string target = tables_.inodes.ReadTarget(way.back());
       if (target.starts_with('/')) return true;

@@ -81,10 +81,15 @@ class FileCollector {
         if (!listed_.Take(directory.inode.directory.listing_length)) {
           throw DamagedError("its listing is part of other directories'", 0);
         }
-        image_.ListDirectory(directory.inode, 0, [&](const DirectoryEntry& entry) {
-          Visit(entry, directory.name);
-          return true;
-        });
+        image_.ListDirectory(
+            directory.inode, 0,
+            [&](const DirectoryEntry& entry) {
+              Visit(entry, directory);
+              return true;
+            },
+            [&](const DirectoryEntry& entry, const Error& error) {
+              Add(names_.PathOf(names_.Add(directory.name, entry.name)), error);
+            });
       } catch (const Error& error) {
         Add(names_.PathOf(directory.name), error);
       }
@@ -94,23 +99,23 @@ class FileCollector {
   }
 
  private:
-  void Visit(const DirectoryEntry& entry, size_t directory) {
+  void Visit(const DirectoryEntry& entry, const File& directory) {
     try {
-      const Inode inode = image_.GetInode(entry.inode);
+      const Inode inode = image_.GetInode(directory.inode, entry);
       if (inode.IsRegular() && seen_.insert(entry.inode).second) {
         if (!blocks_.Take(inode.file.block_count)) {
           throw DamagedError("its list of blocks is part of other files'", 0);
         }
-        files_.push_back({inode, names_.Add(directory, entry.name)});
+        files_.push_back({inode, names_.Add(directory.name, entry.name)});
       } else if (inode.IsDirectory() && !directories_.insert(entry.inode).second) {
         throw DamagedError("a directory has two names", 0);
       } else if (inode.IsDirectory()) {
-        pending_.push_back({inode, names_.Add(directory, entry.name)});
+        pending_.push_back({inode, names_.Add(directory.name, entry.name)});
       } else if (inode.IsSymlink()) {
         image_.ReadLink(inode);
       }
     } catch (const Error& error) {
-      Add(names_.PathOf(names_.Add(directory, entry.name)), error);
+      Add(names_.PathOf(names_.Add(directory.name, entry.name)), error);
     }
   }
 

@@ -114,6 +114,8 @@ class InodeVerifier {
       if (exported == reference) return;
       Add(tables_.super.export_table, "export table: " + NameOf(number) + " is said to be at " +
                                           Describe(exported) + ", it is at " + Describe(reference));
+      // Who looks the number up gets what stands there.
+      tables_.inodes.ByNumber(number);
     } catch (const Error& error) {
       log_.Add({}, error);
     }

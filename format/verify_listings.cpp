@@ -7,12 +7,12 @@
 
 #include "format/directory.h"
 #include "format/error.h"
+#include "format/listing_walk.h"
 #include "format/verify_deep.h"
 
 namespace firn {
 namespace {
 
-constexpr uint32_t kMaxNameLength = 256;
 constexpr uint32_t kMaxEntriesInRun = 256;
 
 // Walks the tree by its listings alone and compares what they say with the inodes.

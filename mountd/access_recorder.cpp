@@ -36,11 +36,10 @@ class NodePaths {
     const std::optional<std::string> above = PathOf(directory);
     if (!above) return std::nullopt;
     Found found{*above == "." ? name : *above + "/" + name};
-    const Image& image = image_.image();
-    const std::optional<InodeNumber> number =
-        image.Lookup(slots_.Locate(directory).GetInode(), name);
-    found.exists = number.has_value();
-    if (number) paths_.emplace(slots_.NodeOf(image_, image.GetInode(*number)), found.path);
+    const std::optional<Inode> inode =
+        image_.image().LookupInode(slots_.Locate(directory).GetInode(), name);
+    found.exists = inode.has_value();
+    if (inode) paths_.emplace(slots_.NodeOf(image_, *inode), found.path);
     return found;
   }
 

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "format/image.h"
+#include "mountd/error_log.h"
 #include "mountd/read_ahead.h"
 
 namespace firn {
@@ -33,6 +34,8 @@ class AttachedImage {
   SlotNumber slot() const { return slot_; }
   const Image& image() const { return *image_; }
   ReadAhead& read_ahead() { return read_ahead_; }
+  // Its share of what is logged of failed requests.
+  ErrorLog& error_log() { return error_log_; }
   FileSystemId file_system() const { return file_system_; }
 
   // May its files share node ids with those of others? Set where the image's section digests is
@@ -60,6 +63,7 @@ class AttachedImage {
   const FileSystemId file_system_;
   const uid_t owner_;  // of the image file
   ReadAhead read_ahead_;
+  ErrorLog error_log_;
   std::atomic<bool> digests_proved_{false};
   std::atomic<uint64_t> own_lookups_{0};
   std::atomic<uint64_t>* const lookups_;

@@ -85,9 +85,7 @@ int Dispatcher::AnswerForException(const Failed& failed) {
     Log(failed, error.what());
     return ESTALE;
   } catch (const Error& error) {
-    (error.kind() == ErrorKind::kDamaged ? errors_.damaged : errors_.other)
-        .fetch_add(1, std::memory_order_relaxed);
-    Log(failed, error.what());
+    Report(failed, error);
     return EIO;
   } catch (const std::bad_alloc&) {
     errors_.memory.fetch_add(1, std::memory_order_relaxed);
@@ -100,30 +98,44 @@ int Dispatcher::AnswerForException(const Failed& failed) {
   }
 }
 
-// A damaged block that a thousand processes want is one damaged block.
-bool Dispatcher::IsNew(const std::string& message) {
-  constexpr size_t kMostRemembered = 1024;
-  const std::lock_guard lock(mutex_);
-  if (logged_.size() >= kMostRemembered) logged_.clear();
-  return logged_.insert(message).second;
+bool Dispatcher::Attempt(const Failed& failed, const std::function<void()>& work) {
+  try {
+    work();
+    return true;
+  } catch (...) {
+    AnswerForException(failed);
+    return false;
+  }
+}
+
+void Dispatcher::Report(const Failed& failed, const Error& error) {
+  (error.kind() == ErrorKind::kDamaged ? errors_.damaged : errors_.other)
+      .fetch_add(1, std::memory_order_relaxed);
+  Log(failed, error.what());
 }
 
 void Dispatcher::Log(const Failed& failed, const char* what) {
-  const AttachedImage* const image = failed.slots.FindImageOf(failed.node);
+  AttachedImage* const image = failed.slots.FindImageOf(failed.node);
+  ErrorLog& log = image != nullptr ? image->error_log() : error_log_;
+  const uint32_t inode = ToInt(InodeOf(failed.node));
+  // By whatever request: an entry that cannot be listed cannot be looked up either.
+  const std::optional<uint64_t> left_out =
+      log.Admit(fmt::format("{} {}", inode, what), RateLimiter::Clock::now());
+  if (!left_out) return;
+  const std::string of_image =
+      image != nullptr ? " of " + image->image().path() : std::string();
+  if (*left_out != 0) {
+    LogError("{} errors{} like the following were not logged", *left_out, of_image);
+  }
   // Most errors begin with the path themselves.
   const bool add_path =
       image != nullptr && !std::string_view(what).starts_with(image->image().path());
-  const std::string message =
-      fmt::format("{} of inode {}{} fails: {}", failed.operation, ToInt(InodeOf(failed.node)),
-                  add_path ? " of " + image->image().path() : std::string(), what);
-  if (!IsNew(message)) return;
-  const std::optional<uint64_t> left_out = log_limiter_.Admit(RateLimiter::Clock::now());
-  if (!left_out) return;
-  if (*left_out != 0) LogError("{} errors like the following were not logged", *left_out);
-  LogFields fields = {{"operation", failed.operation},
-                      {"inode", uint64_t{ToInt(InodeOf(failed.node))}}};
+  LogFields fields = {{"operation", failed.operation}, {"inode", uint64_t{inode}}};
   if (image != nullptr) fields.emplace_back("image", image->image().path());
-  LogLine(LogLevel::kError, message, fields);
+  LogLine(LogLevel::kError,
+          fmt::format("{} of inode {}{} fails: {}", failed.operation, inode,
+                      add_path ? of_image : std::string(), what),
+          fields);
 }
 
 const fuse_lowlevel_ops& Dispatcher::Operations() {

@@ -1,15 +1,13 @@
 #ifndef FIRN_MOUNTD_DISPATCHER_H_
 #define FIRN_MOUNTD_DISPATCHER_H_
 
-#include <mutex>
-#include <string>
-#include <unordered_set>
+#include <functional>
 
 #include "mountd/error_counters.h"
+#include "mountd/error_log.h"
 #include "mountd/fuse.h"
 #include "mountd/fuse_mount.h"
 #include "mountd/init_exchange.h"
-#include "mountd/rate_limiter.h"
 #include "mountd/tree.h"
 
 namespace firn {
@@ -40,21 +38,23 @@ class Dispatcher {
   };
   // The errno value to answer with for the exception being handled, which is counted and logged.
   int AnswerForException(const Failed& failed);
+  // For one entry of many: does `work`, whose exception is counted and logged likewise, and costs
+  // that entry alone. Was there none?
+  bool Attempt(const Failed& failed, const std::function<void()>& work);
+  // Counts and logs an error that costs a part of the answer.
+  void Report(const Failed& failed, const Error& error);
 
   // libfuse's table of handlers; each takes a Dispatcher as userdata, and no exception leaves it.
   static const fuse_lowlevel_ops& Operations();
 
  private:
   void Log(const Failed& failed, const char* what);
-  bool IsNew(const std::string& message);
 
   const Tree& tree_;
   InitExchange& init_exchange_;
   ErrorCounters& errors_;
   const Terms terms_;
-  RateLimiter log_limiter_{20, std::chrono::seconds(10)};
-  std::mutex mutex_;
-  std::unordered_set<std::string> logged_;  // bounded; what is there is not logged again
+  ErrorLog error_log_;  // of requests for nodes of no image
 };
 
 }  // namespace firn

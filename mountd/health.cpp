@@ -41,9 +41,10 @@ std::optional<Probe> FindProbe(const Image& image) {
   while (!directories.empty() && !probe && visited < kMostVisited) {
     const auto [path, number] = directories.front();
     directories.pop_front();
-    image.ListDirectory(image.GetInode(number), 0, [&](const DirectoryEntry& entry) {
+    const Inode directory = image.GetInode(number);
+    image.ListDirectory(directory, 0, [&](const DirectoryEntry& entry) {
       const std::string entry_path = path + (path.empty() ? "" : "/") + std::string(entry.name);
-      const Inode inode = image.GetInode(entry.inode);
+      const Inode inode = image.GetInode(directory, entry);
       if (inode.IsDirectory()) directories.emplace_back(entry_path, entry.inode);
       if (inode.IsRegular() && inode.size > 0 && inode.size <= kLongestProbe) {
         probe = Probe{entry_path, inode};

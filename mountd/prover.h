@@ -22,8 +22,16 @@ class Prover {
   Prover(const Prover&) = delete;
   Prover& operator=(const Prover&) = delete;
 
+  // An image that asks for more than this is not proved: sizes of files are claims, and holes and
+  // shared blocks cost its maker nothing.
+  static constexpr uint64_t kMostFiles = uint64_t{1} << 23;
+  static constexpr uint64_t kLeastBytes = uint64_t{64} << 30;  // of content are always taken,
+  static constexpr uint64_t kMostBytesPerByte = 64;            // and so many for each stored
+
   // `done` is called by the thread.
   void Add(std::shared_ptr<AttachedImage> image, std::function<void(bool is_right)> done);
+  // Of an image that nobody uses any more: what is under way is left off, and not said to be right.
+  void Drop(const AttachedImage& image);
 
  private:
   struct Task {
@@ -33,12 +41,12 @@ class Prover {
 
   void Work();
   bool IsRight(const AttachedImage& attached);
-  // Throws kInterrupted.
-  void RequireNotEnding();
+  bool IsWanted();
 
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Task> tasks_;
+  const AttachedImage* current_ = nullptr;  // in the thread's hands, and wanted
   bool ending_ = false;
   std::thread thread_;  // started with the first task
 };

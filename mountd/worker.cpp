@@ -283,6 +283,10 @@ class Worker {
       channel_.Send({{"released", ToInt(slot)}});
       return;
     }
+    const AttachedImage& image = *images_.at(slot);
+    if (const auto prover = provers_.find(image.file_system()); prover != provers_.end()) {
+      prover->second.Drop(image);
+    }
     tree_->Detach(slot);
     session_->InvalidateRootEntry(SlotName(slot));
     detached_.insert(slot);

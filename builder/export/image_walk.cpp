@@ -58,7 +58,7 @@ class ImageWalker {
 std::vector<std::pair<std::string, Inode>> EntriesOf(const Image& image, const Inode& directory) {
   std::vector<std::pair<std::string, Inode>> entries;
   image.ListDirectory(directory, 0, [&](const DirectoryEntry& entry) {
-    entries.emplace_back(entry.name, image.GetInode(entry.inode));
+    entries.emplace_back(entry.name, image.GetInode(directory, entry));
     return true;
   });
   return entries;

@@ -13,8 +13,8 @@ fuse_entry_param FindAboveImages(const SlotTable& slots, std::string_view name) 
 
 fuse_entry_param FindInDirectory(const SlotTable& slots, AttachedImage& image,
                                  const Inode& directory, std::string_view name) {
-  const std::optional<InodeNumber> found = image.image().Lookup(directory, name);
-  return found ? EntryOf(slots, image, image.image().GetInode(*found)) : MissingEntry(kForever);
+  const std::optional<Inode> found = image.image().LookupInode(directory, name);
+  return found ? EntryOf(slots, image, *found) : MissingEntry(kForever);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "mountd/dispatcher.h"
 #include "mountd/operations/entry.h"
 #include "mountd/operations/operations.h"
 
@@ -17,8 +18,13 @@ constexpr off_t kBehindDotDot = 2;
 // Fills a reply until the next entry does not fit.
 class Listing {
  public:
-  Listing(const SlotTable& slots, fuse_req_t request, size_t size, bool plus)
-      : slots_(slots), request_(request), buffer_(size), plus_(plus), given_(slots) {}
+  Listing(const SlotTable& slots, fuse_req_t request, NodeId node, size_t size, bool plus)
+      : slots_(slots),
+        request_(request),
+        failed_{plus ? "readdirplus" : "readdir", node, slots},
+        buffer_(size),
+        plus_(plus),
+        given_(slots) {}
 
   // "." and "..": of these readdirplus gives no attributes, and the kernel learns no node.
   bool AddDots(off_t from, NodeId self, NodeId parent) {
@@ -26,19 +32,26 @@ class Listing {
            (from >= kBehindDotDot || AddDot("..", parent, kBehindDotDot));
   }
 
-  // False where it does not fit.
-  bool Add(AttachedImage& image, const DirectoryEntry& found, off_t behind) {
+  // False where it does not fit. An entry whose inode cannot be had is listed all the same, without
+  // attributes: who looks it up gets the error, the others get theirs.
+  bool Add(AttachedImage& image, const Inode& directory, const DirectoryEntry& found,
+           off_t behind) {
     const std::string name(found.name);
-    if (plus_) {
-      return AddPlus(name, EntryOf(slots_, image, image.image().GetInode(found.inode)), behind);
+    fuse_entry_param entry{};
+    const bool has_inode =
+        (plus_ || (found.type == FileType::kRegular && image.MayShare())) &&
+        dispatcher().Attempt(failed_, [&] {
+          entry = EntryOf(slots_, image, image.image().GetInode(directory, found));
+        });
+    if (!has_inode) {
+      entry.attr.st_ino = slots_.OwnNodeOf(image, found.inode);
+      entry.attr.st_mode = TypeBits(found.type);
     }
-    struct stat attributes {};
-    attributes.st_ino = found.type == FileType::kRegular && image.MayShare()
-                            ? slots_.NodeOf(image, image.image().GetInode(found.inode))
-                            : slots_.OwnNodeOf(image, found.inode);
-    attributes.st_mode = TypeBits(found.type);
-    return AddPlain(name, attributes, behind);
+    return plus_ ? AddPlus(name, entry, behind) : AddPlain(name, entry.attr, behind);
   }
+
+  // An entry that the directory must not have.
+  void LeaveOut(const Error& error) { dispatcher().Report(failed_, error); }
 
   // The root of an image, in the directory above.
   bool AddRoot(AttachedImage& image, off_t behind) {
@@ -52,6 +65,10 @@ class Listing {
   }
 
  private:
+  Dispatcher& dispatcher() const {
+    return *static_cast<Dispatcher*>(fuse_req_userdata(request_));
+  }
+
   bool AddDot(const char* name, NodeId node, off_t behind) {
     fuse_entry_param entry{};
     entry.attr.st_ino = node;
@@ -82,6 +99,7 @@ class Listing {
 
   const SlotTable& slots_;
   fuse_req_t request_;
+  const Dispatcher::Failed failed_;  // for what fails
   std::vector<char> buffer_;
   size_t used_ = 0;
   const bool plus_;
@@ -104,14 +122,18 @@ void ListInImage(const SlotTable& slots, AttachedImage& image, const Inode& dire
   if (!listing.AddDots(offset, self, parent)) return;
   const uint64_t cookie =
       offset <= kBehindDotDot ? 0 : static_cast<uint64_t>(offset - kBehindDotDot);
-  image.image().ListDirectory(directory, cookie, [&](const DirectoryEntry& entry) {
-    return listing.Add(image, entry, static_cast<off_t>(entry.next_cookie) + kBehindDotDot);
-  });
+  image.image().ListDirectory(
+      directory, cookie,
+      [&](const DirectoryEntry& entry) {
+        return listing.Add(image, directory, entry,
+                           static_cast<off_t>(entry.next_cookie) + kBehindDotDot);
+      },
+      [&](const DirectoryEntry&, const Error& error) { listing.LeaveOut(error); });
 }
 
 void ReplyListing(const SlotTable& slots, fuse_req_t request, fuse_ino_t node, size_t size,
                   off_t offset, bool plus) {
-  Listing listing(slots, request, size, plus);
+  Listing listing(slots, request, node, size, plus);
   if (slots.IsAboveImages(node)) {
     ListAboveImages(slots, offset, listing);
   } else {

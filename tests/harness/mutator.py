@@ -1,19 +1,37 @@
 """Images changed in their structures, every checksum and the id right again.
 
 Tables are written anew, uncompressed, so that whoever changes a number in them need not care what
-it compresses to. For images whose inode and directory table fit into one metadata block each.
+it compresses to. Inode and directory table are taken as streams: what leads into them by block and
+offset leads to their new blocks, which stand one behind the other.
 """
 
+import copy
 import hashlib
 import struct
 
 from format_reader.image import (CORE_HEAD, CORE_SECTION, EXTENT, FOOTER, Image, page_tree_root,
                                  xxh3)
-from format_reader.squashfs import METADATA_BLOCK, NONE_64, SquashFS
+from format_reader.squashfs import DIRECTORY, EXTENDED, METADATA_BLOCK, NONE_64, SquashFS
 from format_reader.superblock import SUPERBLOCK, SUPERBLOCK_FIELDS
 
 FIRST_DATA = 160
 STORED_AS_IS = 0x8000
+STORED_BLOCK = 2 + METADATA_BLOCK
+
+
+def block_of(at):
+    """Where in the written table the metadata block of a place in its stream stands."""
+    return at // METADATA_BLOCK * STORED_BLOCK
+
+
+def reference_to(at):
+    """The inode reference of a place in the stream of inodes."""
+    return block_of(at) << 16 | at % METADATA_BLOCK
+
+
+def place_of(reference):
+    """The place in the stream of inodes that a reference leads to."""
+    return (reference >> 16) // STORED_BLOCK * METADATA_BLOCK + (reference & 0xFFFF)
 
 
 class Mutant:
@@ -27,8 +45,11 @@ class Mutant:
         self.head = dict(head)
         self.front = bytearray(self.original.data[96:FIRST_DATA])
         self.data = bytearray(self.original.data[FIRST_DATA:head["inode_table"]])
-        self.inodes = self._only_block(squashfs, "inode_table")
-        self.listings = self._only_block(squashfs, "directory_table")
+        self.inodes, inode_blocks = self._stream(squashfs, "inode_table", "directory_table")
+        table = head["fragment_table"] if head["fragment_count"] else head["export_table"]
+        (first,) = struct.unpack_from("<Q", self.original.data, table)
+        self.listings, listing_blocks = self._stream(squashfs, "directory_table", first)
+        self.inode_tail = b""  # stored behind the inode table's blocks, as it is
         self.fragments = list(squashfs.fragments)
         self.exports = list(squashfs.exports)
         self.ids = list(squashfs.ids)
@@ -36,23 +57,100 @@ class Mutant:
         self.sections = {name: self.original.content(name) for name in self.original.sections
                          if name != "extents"}
         self.paths = {path: inode for path, inode in squashfs.walk()}
+        self._listing_blocks = listing_blocks
+        self._entries = bytes(self.listings)
+        self._move(inode_blocks, listing_blocks)
 
     @staticmethod
-    def _only_block(squashfs, table):
-        decoded, _ = squashfs.metadata_block(squashfs.head[table])
-        return bytearray(decoded)
+    def _stream(squashfs, table, end):
+        """A table's decoded bytes, and the place in them of each of its blocks."""
+        start = at = squashfs.head[table]
+        end = squashfs.head[end] if isinstance(end, str) else end
+        stream, blocks = bytearray(), {}
+        while at < end:
+            blocks[at - start] = len(stream)
+            decoded, at = squashfs.metadata_block(at)
+            stream += decoded
+        return stream, blocks
+
+    def _move(self, inode_blocks, listing_blocks):
+        """Has all that leads into the streams lead to where their blocks will stand."""
+        def moved(reference):
+            return reference_to(inode_blocks[reference >> 16] + (reference & 0xFFFF))
+
+        self.head["root_inode"] = moved(self.head["root_inode"])
+        self.exports = [moved(reference) for reference in self.exports]
+        for place in map(place_of, self.exports):
+            (kind,) = struct.unpack_from("<H", self.inodes, place)
+            if kind not in (DIRECTORY, DIRECTORY + EXTENDED):
+                continue
+            if kind == DIRECTORY:
+                at = place + 16
+                size, offset = struct.unpack_from("<HH", self.inodes, place + 24)
+            else:
+                at = place + 24
+                (size,) = struct.unpack_from("<I", self.inodes, place + 20)
+                entries, offset = struct.unpack_from("<HH", self.inodes, place + 32)
+                index = place + 40
+                for _ in range(entries):
+                    _, block, length = struct.unpack_from("<III", self.inodes, index)
+                    self._repack(self.inodes, index + 4, listing_blocks[block])
+                    index += 13 + length
+            (block,) = struct.unpack_from("<I", self.inodes, at)
+            listing = listing_blocks.get(block, 0) + offset
+            self._repack(self.inodes, at, listing_blocks.get(block, 0))
+            end = listing + max(0, size - 3)
+            while listing < end:
+                count, block = struct.unpack_from("<II", self.listings, listing)
+                self._repack(self.listings, listing + 4, inode_blocks[block])
+                listing += 12
+                for _ in range(count + 1):
+                    (length,) = struct.unpack_from("<H", self.listings, listing + 6)
+                    listing += 9 + length
+
+    @staticmethod
+    def _repack(stream, at, place):
+        struct.pack_into("<I", stream, at, block_of(place))
+
+    def copy(self):
+        """Another one, to be changed by itself."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (bytearray, list, dict)) and name != "paths":
+                setattr(other, name, value.copy())
+        return other
 
     def inode(self, path):
         """Where in `inodes` the inode of a path (bytes) stands."""
-        return self.exports[self.paths[path].number - 1] & 0xFFFF
+        return place_of(self.exports[self.paths[path].number - 1])
+
+    def add_inode(self, path, inode):
+        """Has the number of a path lead to another inode, of these bytes, behind all others."""
+        place = len(self.inodes)
+        self.inodes += inode
+        self.exports[self.paths[path].number - 1] = reference_to(place)
+        return place
 
     def entry(self, name):
-        """Where in `listings` the entry of a name (bytes, nothing else contains it) stands."""
-        return self.listings.index(struct.pack("<H", len(name) - 1) + name) - 6
+        """Where in `listings` the entry of a name (bytes, nothing else contains it) stood."""
+        return self._entries.index(struct.pack("<H", len(name) - 1) + name) - 6
+
+    def lead(self, name, number):
+        """Has the entry of a name lead to another inode number."""
+        entry = self.entry(name)
+        (difference,) = struct.unpack_from("<h", self.listings, entry + 2)
+        base = self._number_of(name) - difference
+        self.pack("listings", entry + 2, "h", number - base)
+
+    def _number_of(self, name):
+        (number,) = [inode.number for path, inode in self.paths.items()
+                     if path.rpartition(b"/")[2] == name]
+        return number
 
     def listing(self, path):
         """Where in `listings` that of a directory stands."""
-        return self.paths[path].listing[1]
+        block, offset = self.paths[path].listing
+        return self._listing_blocks[block] + offset
 
     def pack(self, table, at, form, *values):
         struct.pack_into("<" + form, getattr(self, table), at, *values)
@@ -87,8 +185,8 @@ class Mutant:
                 head[field] = len(out)
             out.extend(data)
 
-        place("inode_table", _block(self.inodes))
-        place("directory_table", _block(self.listings))
+        place("inode_table", _blocks(self.inodes) + self.inode_tail)
+        place("directory_table", _blocks(self.listings))
         for field, entries in (
                 ("fragment_table",
                  b"".join(struct.pack("<QII", *entry) for entry in self.fragments)),
@@ -121,6 +219,11 @@ class Mutant:
             table += EXTENT.pack(start, len(piece), xxh3(piece), hashlib.sha256(piece).digest())
             start = end
         return table
+
+
+def _blocks(stream):
+    return b"".join(_block(stream[at:at + METADATA_BLOCK])
+                    for at in range(0, len(stream), METADATA_BLOCK))
 
 
 def _block(decoded):
