@@ -6,11 +6,29 @@
 #include "builder/environment_kind.h"
 #include "builder/inspect/tree_file.h"
 #include "builder/python_tree.h"
+#include "builder/rules/pip_stub.h"
 #include "builder/source_parts.h"
 
 namespace firn {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+constexpr uint64_t kLookedAt = 1024;  // bytes of a program
+
+void RemovePipStubs(const std::string& programs) {
+  // Of a hostile base, a link may lead to the host's.
+  if (!fs::is_directory(fs::symlink_status(programs))) return;
+  for (const std::string& name : NamesIn(programs)) {
+    const std::string path = programs + "/" + name;
+    if (!name.starts_with("pip") || fs::is_symlink(fs::symlink_status(path))) continue;
+    const std::optional<std::string> start = ReadTreeFile(path, kLookedAt);
+    if (start && IsPipStub(*start)) fs::remove(path);
+  }
+}
+
+}  // namespace
 
 bool ShowsBase(const std::string& tree) {
   return FindEnvironmentKind(tree) != EnvironmentKind::kOther;
@@ -19,6 +37,7 @@ bool ShowsBase(const std::string& tree) {
 void AllowInstalls(const std::string& tree) {
   fs::remove(tree + "/conda-meta/frozen");
   std::error_code none;
+  RemovePipStubs(tree + "/bin");
   for (const char* libraries : {"/lib", "/lib64", "/usr/lib"}) {
     for (const auto& library : fs::directory_iterator(tree + libraries, none)) {
       if (!library.path().filename().string().starts_with("python3")) continue;

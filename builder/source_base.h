@@ -11,8 +11,8 @@ namespace firn {
 // Whether there is an environment in the tree before any tool ran.
 bool ShowsBase(const std::string& tree);
 
-// Takes away what tells installers to leave the base alone: EXTERNALLY-MANAGED and
-// conda-meta/frozen. The rules put them back, with the layer's name.
+// Takes away what tells installers to leave the base alone: EXTERNALLY-MANAGED, conda-meta/frozen
+// and stubs of pip. The rules put them back, with the layer's name.
 void AllowInstalls(const std::string& tree);
 
 // Byte code of the base whose source the tools replaced: an image's is never compared with its

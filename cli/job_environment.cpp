@@ -85,14 +85,24 @@ void ActivateConda(const std::string& prefix, Variables& variables) {
   variables.Set("CONDA_SHLVL", std::to_string(std::max(level, 1u)));
 }
 
-void SetByKind(const ImageInJob& image, Variables& variables) {
+bool IsConda(const ImageInJob& image) { return image.manifest.kind == EnvironmentKind::kConda; }
+
+void SetByKind(const ImageInJob& image, bool among_conda, Variables& variables) {
   const Manifest& manifest = image.manifest;
-  if (manifest.python || manifest.kind == EnvironmentKind::kPython ||
-      manifest.kind == EnvironmentKind::kVenv) {
+  const bool is_python =
+      manifest.kind == EnvironmentKind::kPython || manifest.kind == EnvironmentKind::kVenv;
+  if (manifest.python || is_python) {
     variables.Set("PYTHONNOUSERSITE", "1");
     variables.Unset("PYTHONHOME");
   }
-  if (manifest.kind == EnvironmentKind::kConda) ActivateConda(image.prefix, variables);
+  if (IsConda(image) || is_python) {
+    // Of the caller: installers would take it for the one to change.
+    variables.Unset("VIRTUAL_ENV");
+    variables.Unset("VIRTUAL_ENV_PROMPT");
+  }
+  // uv takes an image that is no venv any more for an environment, and says what its
+  // EXTERNALLY-MANAGED says, by this variable alone that gives way to a venv on top of it.
+  if (IsConda(image) || (is_python && !among_conda)) ActivateConda(image.prefix, variables);
   if (manifest.kind == EnvironmentKind::kVenv) {
     variables.Set("VIRTUAL_ENV", image.prefix);
     variables.Set("VIRTUAL_ENV_PROMPT", manifest.name);
@@ -107,11 +117,11 @@ void SetByManifest(const ImageInJob& image, Variables& variables) {
   }
 }
 
-void SetBy(const ImageInJob& image, Variables& variables) {
+void SetBy(const ImageInJob& image, bool among_conda, Variables& variables) {
   const auto path = variables.now().find("PATH");
   variables.Set("PATH", PutInFront(image.prefix + "/bin",
                                    path == variables.now().end() ? kDefaultPath : path->second));
-  SetByKind(image, variables);
+  SetByKind(image, among_conda, variables);
   SetByManifest(image, variables);
 }
 
@@ -212,7 +222,10 @@ void Apply(const std::vector<VariableChange>& changes, Environment& environment)
 std::vector<VariableChange> JobVariables(std::span<const ImageInJob> images,
                                          const Environment& caller) {
   Variables variables(caller);
-  for (const ImageInJob& image : std::views::reverse(images)) SetBy(image, variables);
+  const bool among_conda = std::ranges::any_of(images, IsConda);
+  for (const ImageInJob& image : std::views::reverse(images)) {
+    SetBy(image, among_conda, variables);
+  }
   return variables.Changes();
 }
 

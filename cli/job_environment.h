@@ -34,7 +34,11 @@ struct VariableChange {
 //     take modules of another one. PYTHONPATH is the caller's: it is how own code is found;
 //   - for a conda prefix CONDA_PREFIX, CONDA_DEFAULT_ENV, CONDA_SHLVL and where another one is
 //     active CONDA_PREFIX_N, for what was a venv VIRTUAL_ENV and VIRTUAL_ENV_PROMPT, as their
-//     activation has them;
+//     activation has them; for other images of these kinds no VIRTUAL_ENV;
+//   - where none of the images is a conda prefix, conda's variables for one with a Python too, so
+//     that uv and conda do not change an environment of the caller's, but uv says that the image
+//     cannot be changed. UV_PYTHON and UV_SYSTEM_PYTHON would do that too, but keep uv from
+//     installing into a venv that the job makes on top of the image;
 //   - what the manifest's `environment` says, in its order, expanded by ExpandValue().
 // Where several images set one variable, the first has its way.
 //

@@ -42,10 +42,18 @@ TEST(JobEnvironment, KeepsTheEmptyEntriesOfPathThatMeanTheWorkingDirectory) {
 }
 
 TEST(JobEnvironment, KeepsOtherPythonsOut) {
-  const Environment caller = {{"PATH", "/bin"}, {"PYTHONHOME", "/other"}, {"PYTHONPATH", "src"}};
-  EXPECT_EQ(
-      After({Image(EnvironmentKind::kPython, "/p")}, caller),
-      (Environment{{"PATH", "/p/bin:/bin"}, {"PYTHONPATH", "src"}, {"PYTHONNOUSERSITE", "1"}}));
+  const Environment caller = {{"PATH", "/bin"},
+                              {"PYTHONHOME", "/other"},
+                              {"PYTHONPATH", "src"},
+                              {"VIRTUAL_ENV", "/old"},
+                              {"VIRTUAL_ENV_PROMPT", "old"}};
+  EXPECT_EQ(After({Image(EnvironmentKind::kPython, "/p")}, caller),
+            (Environment{{"PATH", "/p/bin:/bin"},
+                         {"PYTHONPATH", "src"},
+                         {"PYTHONNOUSERSITE", "1"},
+                         {"CONDA_PREFIX", "/p"},
+                         {"CONDA_DEFAULT_ENV", "/p"},
+                         {"CONDA_SHLVL", "1"}}));
   EXPECT_EQ(After({Image(EnvironmentKind::kOther, "/p")}, caller).at("PYTHONHOME"), "/other");
   ImageInJob elsewhere = Image(EnvironmentKind::kOther, "/p");  // a Python that is not in bin/
   elsewhere.manifest.python = Manifest::Python{};
@@ -57,12 +65,24 @@ TEST(JobEnvironment, ActivatesAVenv) {
   EXPECT_EQ(job.at("VIRTUAL_ENV"), "/p");
   EXPECT_EQ(job.at("VIRTUAL_ENV_PROMPT"), "science");
   EXPECT_EQ(job.at("PYTHONNOUSERSITE"), "1");
-  EXPECT_EQ(job.count("CONDA_PREFIX"), 0u);
+  EXPECT_EQ(job.at("CONDA_PREFIX"), "/p");
+}
+
+TEST(JobEnvironment, LeavesCondasVariablesToAnImageThatIsACondaPrefix) {
+  const ImageInJob venv = Image(EnvironmentKind::kVenv, "/v");
+  const ImageInJob conda = Image(EnvironmentKind::kConda, "/c");
+  Environment job = After({venv, conda}, {{"CONDA_PREFIX", "/own"}, {"CONDA_SHLVL", "1"}});
+  EXPECT_EQ(job.at("CONDA_PREFIX"), "/c");
+  EXPECT_EQ(job.at("CONDA_SHLVL"), "2");
+  EXPECT_EQ(job.at("VIRTUAL_ENV"), "/v");
+  job = After({conda, venv}, {});
+  EXPECT_EQ(job.at("CONDA_PREFIX"), "/c");
+  EXPECT_EQ(job.count("VIRTUAL_ENV"), 0u);
 }
 
 TEST(JobEnvironment, ActivatesACondaPrefixOverAnother) {
   const std::vector<ImageInJob> images = {Image(EnvironmentKind::kConda, "/p")};
-  Environment job = After(images, {});
+  Environment job = After(images, {{"VIRTUAL_ENV", "/old"}});
   EXPECT_EQ(job.at("CONDA_PREFIX"), "/p");
   EXPECT_EQ(job.at("CONDA_DEFAULT_ENV"), "/p");
   EXPECT_EQ(job.at("CONDA_SHLVL"), "1");

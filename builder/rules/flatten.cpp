@@ -70,11 +70,12 @@ class Flattening {
     ReplaceInterpreter();
     work_.Remove(kVenvFile);
     if (IsOwnPrefix()) {
-      NameTreeInBaseFiles();
-      MakeRunPathsRelative(work_, {base_.prefix});
+      const std::vector<std::string> names = BasePlaces();
+      NameTreeInBaseFiles(names);
+      MakeRunPathsRelative(work_, names);
     }
     LinkSites();
-    work_.report.base_python = base_.prefix;
+    work_.report.base_python = BasePlaces();
   }
 
  private:
@@ -194,8 +195,17 @@ class Flattening {
     }
   }
 
+  // The base's prefix, and where that is a link, as uv's for the newest 3.13, what it leads to.
+  std::vector<std::string> BasePlaces() const {
+    std::vector<std::string> places{base_.prefix};
+    std::error_code error;
+    const std::string real = std::filesystem::canonical(base_.prefix, error).string();
+    if (!error && real != base_.prefix) places.push_back(real);
+    return places;
+  }
+
   // sysconfig's data, pkg-config files and the like name the base's prefix.
-  void NameTreeInBaseFiles() {
+  void NameTreeInBaseFiles(const std::vector<std::string>& names) {
     const std::string library = Below(base_.library) + "/";
     const std::string headers =
         base_.include.starts_with(base_.prefix + "/") ? Below(base_.include) + "/" : library;
@@ -207,12 +217,17 @@ class Flattening {
               name.find("config") != std::string::npos);
     });
     for (const TreeEntry& file : files) {
-      const std::optional<std::string> content = work_.Read(file.path);
+      std::optional<std::string> content = work_.Read(file.path);
       if (!content || IsBinary(*content)) continue;
-      if (const auto made = ReplacePath(*content, base_.prefix, work_.prefix())) {
-        work_.Write(file.path, *made);
-        ++work_.report.relocated;
+      bool is_changed = false;
+      for (const std::string& name : names) {
+        auto made = ReplacePath(*content, name, work_.prefix());
+        is_changed = is_changed || made.has_value();
+        if (made) content = *std::move(made);
       }
+      if (!is_changed) continue;
+      work_.Write(file.path, *content);
+      ++work_.report.relocated;
     }
   }
 

@@ -76,9 +76,8 @@ void ReportLeftovers(RuleWork& work, const std::vector<std::string>& places) {
   for (const std::string& place : work.tree().build_places) {
     if (!Contains(sought, place)) sought.push_back(place);
   }
-  const std::string& base = work.report.base_python;
-  if (!base.empty() && base != "/usr" && base != "/usr/local" && !Contains(sought, base)) {
-    sought.push_back(base);
+  for (const std::string& base : work.report.base_python) {
+    if (base != "/usr" && base != "/usr/local" && !Contains(sought, base)) sought.push_back(base);
   }
   const std::vector<std::string> strange(sought.begin() + static_cast<ptrdiff_t>(own),
                                          sought.end());

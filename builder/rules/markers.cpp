@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "builder/rules/pip_stub.h"
 #include "builder/utf8.h"
 
 namespace firn {
@@ -14,8 +15,9 @@ std::vector<std::string> MessageLines(const RuledTree& tree) {
               "', which never changes: nothing can be installed in it or removed.",
           "To change it, change what it is made of and make it again:",
           "    " + EscapeForText(tree.rebuild),
-          "To add packages for yourself, make a venv on top of it:",
-          "    python3 -m venv --system-site-packages DIRECTORY"};
+          "To add packages for yourself, make a venv on top of it, and activate that:",
+          "    python3 -m venv --system-site-packages DIRECTORY",
+          "    . DIRECTORY/bin/activate"};
 }
 
 // "lib/python3.11" for its os.py.
@@ -43,6 +45,7 @@ void PutMarkers(RuleWork& work) {
   if (!libraries.empty() && !work.TypeOf("pip.conf")) {
     work.Write("pip.conf", "[install]\nuser = false\n");
   }
+  for (const TreeEntry& file : libraries) PutPipStubs(work, ParentOf(file.path), lines);
   if (work.TypeOf("conda-meta") == TreeEntry::Type::kDirectory) {
     std::string message;
     for (const std::string& line : lines) message += (message.empty() ? "" : "\n") + line;

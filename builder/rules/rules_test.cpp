@@ -1,8 +1,10 @@
 #include "builder/rules.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 #include "builder/rules/rule_fixture.h"
@@ -185,6 +187,35 @@ TEST_F(RulesTest, MarkersNameTheImage) {
   EXPECT_TRUE(marker.starts_with("[externally-managed]\nError="));
   EXPECT_NE(marker.find("'science'"), std::string::npos);
   EXPECT_NE(marker.find("firn build science.yaml"), std::string::npos);
+}
+
+TEST_F(RulesTest, AStubStandsForAPipThatIsNotThere) {
+  tree_.image = "it's `id` $HOME";
+  Put("lib/python3.11/os.py", "");
+  Put("bin/python3", "");
+  ApplyRules(tree_);
+  const std::string stub = Get("bin/pip");
+  EXPECT_EQ(Get("bin/pip3"), stub);
+  EXPECT_EQ(Get("bin/pip3.11"), stub);
+  const std::string command = directory_ + "/bin/pip install x 2>" + directory_ + "/said";
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+  EXPECT_NE(Get("said").find("the Firn image 'it's `id` $HOME'"), std::string::npos);
+  EXPECT_NE(Get("said").find("firn build science.yaml"), std::string::npos);
+  // A layer's takes the place of its base's.
+  tree_.image = "other";
+  ApplyRules(tree_);
+  EXPECT_NE(Get("bin/pip3.11"), stub);
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+  EXPECT_NE(Get("said").find("the Firn image 'other'"), std::string::npos);
+}
+
+TEST_F(RulesTest, APipThatIsThereStays) {
+  Put("lib/python3.11/os.py", "");
+  Put("bin/pip3", "#!/bin/sh\n", 0755);
+  ApplyRules(tree_);
+  EXPECT_EQ(Get("bin/pip3"), "#!/bin/sh\n");
+  EXPECT_FALSE(Has("bin/pip"));
+  EXPECT_FALSE(Has("bin/pip3.11"));
 }
 
 TEST_F(RulesTest, BrokenLinksAndDamagedElfFilesAreLeftAlone) {

@@ -92,8 +92,8 @@ class Uv:
             environment["UV_FIND_LINKS"] = os.environ["PIP_FIND_LINKS"]
         return environment | more
 
-    def run(self, *arguments, cwd):
-        return subprocess.run([self.program, *arguments], cwd=cwd, env=self.environment(),
+    def run(self, *arguments, cwd, **more):
+        return subprocess.run([self.program, *arguments], cwd=cwd, env=self.environment(**more),
                               check=True, stdout=subprocess.PIPE, text=True, timeout=300).stdout
 
 

@@ -1,6 +1,7 @@
 """Projects that images are made of, by uv, and what images say of their packages."""
 
 import json
+import os
 import pathlib
 import re
 import sys
@@ -25,13 +26,24 @@ build-backend = "setuptools.build_meta"
 """
 
 
-def make_project(uv, directory, name, *dependencies, code=None, lock=True):
+def pyenv_pythons():
+    """[((major, minor), path of python3)], the oldest first."""
+    root = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
+    found = {}
+    for python in sorted(root.glob("3.*/bin/python3")):
+        version = tuple(map(int, python.parent.parent.name.split(".")[:2]))
+        if version >= (3, 9):
+            found[version] = python
+    return sorted(found.items())
+
+
+def make_project(uv, directory, name, *dependencies, code=None, lock=True, python=VERSION):
     """A project, with its lock; with code it is itself installed, and has an entry point."""
     directory.mkdir()
     quoted = ", ".join(f'"{dependency}"' for dependency in dependencies)
     text = PROJECT + (INSTALLED if code else "")
     (directory / "pyproject.toml").write_text(
-        text.format(name=name, dependencies=quoted, python=VERSION))
+        text.format(name=name, dependencies=quoted, python=python))
     if code:
         (directory / "src" / name).mkdir(parents=True)
         (directory / "src" / name / "__init__.py").write_text(code)

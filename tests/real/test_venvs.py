@@ -1,29 +1,18 @@
 """Venvs of Debian's Python and of pyenv's, each with the original out of reach."""
 
 import json
-import os
 import pathlib
 import subprocess
 
 import pytest
 
-from projects import by_name, names_of
+from projects import by_name, names_of, pyenv_pythons
 
 PREFIX = pathlib.Path("/opt/firn-real/pyenv")
 CODE = ("import ssl, sqlite3, ctypes, venv, json, sys, sysconfig, lzma, bz2, hashlib, numpy\n"
         "numpy.ones((2, 2)) @ numpy.ones((2, 2))\n"
         "print(json.dumps([sys.prefix, sys.base_prefix, sysconfig.get_path('stdlib'),\n"
         "                  numpy.__file__, *filter(None, sys.path)]))")
-
-
-def pyenv_pythons():
-    root = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
-    found = {}
-    for python in sorted(root.glob("3.*/bin/python3")):
-        version = tuple(map(int, python.parent.parent.name.split(".")[:2]))
-        if version >= (3, 9):
-            found[version] = python
-    return sorted(found.items())
 
 
 def test_a_venv_of_debian(debian_venv, check_alone, run_alone):
