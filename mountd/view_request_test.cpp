@@ -47,7 +47,7 @@ TEST(ViewRequest, RefusesWhatAClientMayNotAskFor) {
   EXPECT_THROW(ViewRequestFrom({{"lease", "for ever"}}), Error);
   EXPECT_THROW(ViewRequestFrom({{"below", json::array_t(16, json::object())}}), Error);
   EXPECT_THROW(ViewRequestFrom({{"below", 1}}), Error);
-  for (const json owner : {json(uint64_t{1} << 32), json(-1)}) {
+  for (const json& owner : {json(uint64_t{1} << 32), json(-1)}) {
     EXPECT_THROW(ViewRequestFrom({{"owner", owner}}), Error);
   }
   EXPECT_THROW(ViewRequestFrom({{"signatures", {"zz"}}}), Error);
