@@ -25,7 +25,8 @@ toml::table ParseToml(std::string text, const std::string& path) {
   if (HasTooManyBrackets(text)) {
     throw Error(ErrorKind::kInput, "expected TOML, found brackets without end").WithPath(path);
   }
-  std::ranges::replace_if(text, [](char c) { return (c & 0x80) != 0; }, '?');
+  std::ranges::replace_if(
+      text, [](char c) { return (c & 0x80) != 0; }, '?');
   try {
     return toml::parse(text);
   } catch (const toml::parse_error& error) {

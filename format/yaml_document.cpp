@@ -23,9 +23,7 @@ class YamlLimits final : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark& mark) override { Count(mark); }
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    AddValue(mark, anchor, 0);
-  }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { AddValue(mark, anchor, 0); }
   void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
                 const std::string& value) override {
     root_ = root_.value_or(mark);

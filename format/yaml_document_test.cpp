@@ -47,7 +47,8 @@ TEST(YamlDocument, SaysWhereAnotherOneStands) {
 
 TEST(YamlDocument, IsUtf8) {
   EXPECT_EQ(Refusal("a: \u263a \U0001f600\n"), "");
-  for (const char* text : {"a: \x80", "a: \xc3(", "a: \xed\xa0\x80", "a: \xf4\x90\x80\x80", "\xff\xfe"}) {
+  for (const char* text :
+       {"a: \x80", "a: \xc3(", "a: \xed\xa0\x80", "a: \xf4\x90\x80\x80", "\xff\xfe"}) {
     EXPECT_EQ(Refusal(text), "it is not UTF-8");
   }
   try {

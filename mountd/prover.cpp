@@ -45,9 +45,8 @@ std::vector<StoredFile> FilesByPlace(const Image& image) {
     blocks_left -= inode.file.block_count;
     files.push_back({PlaceOf(image, inode), inode.number});
   }
-  std::ranges::sort(files, {}, [](const StoredFile& file) {
-    return std::pair(file.place, file.number);
-  });
+  std::ranges::sort(files, {},
+                    [](const StoredFile& file) { return std::pair(file.place, file.number); });
   return files;
 }
 

@@ -54,10 +54,9 @@ TEST(ViewRequest, RefusesWhatAClientMayNotAskFor) {
 }
 
 TEST(ViewRequest, RefusesMembersOfOtherTypes) {
-  for (const char* text :
-       {R"({"path":1})", R"({"owner":"me"})", R"({"view":1})", R"({"lease":[]})",
-        R"({"name":{}})", R"({"below":[1]})", R"({"below":[{"path":[]}]})",
-        R"({"signatures":[1]})", R"({"signature_damage":1})"}) {
+  for (const char* text : {R"({"path":1})", R"({"owner":"me"})", R"({"view":1})", R"({"lease":[]})",
+                           R"({"name":{}})", R"({"below":[1]})", R"({"below":[{"path":[]}]})",
+                           R"({"signatures":[1]})", R"({"signature_damage":1})"}) {
     EXPECT_THROW(ViewRequestFrom(json::parse(text)), json::exception) << text;
   }
 }
