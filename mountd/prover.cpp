@@ -10,7 +10,6 @@
 
 #include "format/digest.h"
 #include "format/image.h"
-#include "format/superblock.h"
 #include "mountd/log.h"
 
 namespace firn {
@@ -34,19 +33,13 @@ uint64_t PlaceOf(const Image& image, const Inode& file) {
 // once.
 std::vector<StoredFile> FilesByPlace(const Image& image) {
   std::vector<StoredFile> files;
-  // Each block has its 4 bytes in the inode table: files that share them would be read for ever.
-  uint64_t blocks_left = MostDecodedMetadata(image.squashfs_length()) / 4;
   for (uint32_t number = 1; number <= image.inode_count(); ++number) {
     const Inode inode = image.GetInode(InodeNumber{number});
-    if (!inode.IsRegular()) continue;
-    if (inode.file.block_count > blocks_left) {
-      throw DamagedError("files share their lists of blocks", 0);
-    }
-    blocks_left -= inode.file.block_count;
-    files.push_back({PlaceOf(image, inode), inode.number});
+    if (inode.IsRegular()) files.push_back({PlaceOf(image, inode), inode.number});
   }
-  std::ranges::sort(files, {},
-                    [](const StoredFile& file) { return std::pair(file.place, file.number); });
+  std::ranges::sort(files, {}, [](const StoredFile& file) {
+    return std::pair(file.place, file.number);
+  });
   return files;
 }
 
