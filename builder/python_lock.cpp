@@ -1,10 +1,10 @@
 #include "builder/python_lock.h"
 
-#include <toml++/toml.h>
 #include <cctype>
 #include <sstream>
 #include <string_view>
 
+#include "builder/toml_input.h"
 #include "builder/utf8.h"
 #include "format/error.h"
 
@@ -12,16 +12,6 @@ namespace firn {
 namespace {
 
 constexpr std::string_view kUvHash = "hash";
-
-toml::table ParseToml(const std::string& text, const std::string& path) {
-  try {
-    return toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    throw Error(ErrorKind::kInput, "line " + std::to_string(error.source().begin.line) +
-                                       " is not TOML: " + std::string(error.description()))
-        .WithPath(path);
-  }
-}
 
 [[noreturn]] void ThrowNoHash(const std::string& path, const std::string& package,
                               const toml::node& file) {

@@ -71,5 +71,13 @@ TEST(PythonLock, NamesOfPackagesAreComparedAsToolsDo) {
   EXPECT_EQ(NormalPackageName("Foo.Bar-_x"), "foo_bar_x");
 }
 
+TEST(PythonLock, CharactersOutsideOfAsciiAreNoCrash) {
+  // Undefined behaviour in toml++ 3.3, where white space may stand.
+  EXPECT_THROW(ReadUvLock("d\u0191:p", "uv.lock"), Error);
+  EXPECT_THROW(ReadUvLock("\u00e9 = 1", "uv.lock"), Error);
+  EXPECT_NO_THROW(ReadUvLock("a = \"\u00e9\"  # \u0191\n", "uv.lock"));
+  EXPECT_THROW(ReadUvLock("a = " + std::string(100'000, '['), "uv.lock"), Error);
+}
+
 }  // namespace
 }  // namespace firn

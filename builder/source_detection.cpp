@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 
-#include <toml++/toml.h>
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -16,6 +15,7 @@
 #include "builder/naming.h"
 #include "builder/source.h"
 #include "builder/source_parts.h"
+#include "builder/toml_input.h"
 #include "format/error.h"
 
 namespace firn {
@@ -91,13 +91,7 @@ std::optional<SourceKind> KindOfFile(const fs::path& path) {
 // project.name of pyproject.toml.
 std::string ProjectName(const std::string& directory) {
   const std::string path = directory + "/pyproject.toml";
-  try {
-    return toml::parse_file(path)["project"]["name"].value_or(std::string());
-  } catch (const toml::parse_error& error) {
-    throw Error(ErrorKind::kInput, "line " + std::to_string(error.source().begin.line) +
-                                       " is not TOML: " + std::string(error.description()))
-        .WithPath(path);
-  }
+  return ParseToml(ReadSourceFile(path), path)["project"]["name"].value_or(std::string());
 }
 
 // "name: science" of environment.yml.

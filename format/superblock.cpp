@@ -53,16 +53,16 @@ void CheckTable(uint64_t start, uint64_t bytes_used, std::string_view name, uint
   }
 }
 
-// A table's entries are found through a list of the offsets of its metadata blocks, which must be in
-// the file, whatever the number of entries is said to be.
-void CheckList(uint64_t start, uint64_t entries, uint64_t entries_in_block,
-               const Superblock& super, std::string_view name, uint64_t field) {
+// A table's entries are found through a list of the offsets of its metadata blocks, which must be
+// in the file, whatever the number of entries is said to be.
+void CheckList(uint64_t start, uint64_t entries, uint64_t entries_in_block, const Superblock& super,
+               std::string_view name, uint64_t field) {
   if (start == kNoTable) return;
   const uint64_t blocks = (entries + entries_in_block - 1) / entries_in_block;
   if (!FitsIn(start, blocks * 8, super.bytes_used)) {
-    throw DamagedSuperblock("more " + std::string(name) + " than its table can hold: " +
-                                std::to_string(entries),
-                            field);
+    throw DamagedSuperblock(
+        "more " + std::string(name) + " than its table can hold: " + std::to_string(entries),
+        field);
   }
 }
 

@@ -24,8 +24,7 @@ class InodeVerifier {
         xattr_count_(xattr_count),
         tree_(tree),
         log_(log),
-        blocks_(MostDecodedMetadata(tables.super.directory_table - tables.super.inode_table) / 4) {
-  }
+        blocks_(MostDecodedMetadata(tables.super.directory_table - tables.super.inode_table) / 4) {}
 
   void Run() {
     if (tables_.exports.count() == 0) log_.Add({}, 88, "superblock: there is no export table");

@@ -15,15 +15,16 @@
 // The steps of Verify().
 namespace firn {
 
-// Paths are shown up to this length, their end: a hostile tree may be as deep as it has directories.
+// Paths are shown up to this length, their end: a hostile tree may be as deep as it has
+// directories.
 inline constexpr size_t kLongestShownPath = 4096;
 
 // Puts a directory's name in front of a path. False where the path is as long as it may be; then it
 // begins with "…/".
 bool PutInFront(std::string_view directory, std::string& path);
 
-// What is read of tables that hostile images may have read again and again: no more in all than they
-// can hold.
+// What is read of tables that hostile images may have read again and again: no more in all than
+// they can hold.
 class ReadBudget {
  public:
   explicit ReadBudget(uint64_t most) : left_(most) {}

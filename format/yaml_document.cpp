@@ -2,9 +2,12 @@
 
 #include <yaml-cpp/eventhandler.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 #include <vector>
+
+#include "format/utf8.h"
 
 namespace firn {
 namespace {
@@ -20,9 +23,7 @@ class YamlLimits final : public YAML::EventHandler {
 
   void OnDocumentStart(const YAML::Mark& mark) override { Count(mark); }
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
-    AddValue(mark, anchor, 0);
-  }
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { AddValue(mark, anchor, 0); }
   void OnScalar(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
                 const std::string& value) override {
     root_ = root_.value_or(mark);
@@ -101,9 +102,20 @@ class YamlLimits final : public YAML::EventHandler {
   std::optional<YAML::Mark> root_;             // of what is more than nothing
 };
 
+// Other bytes would come out as other characters when they are written.
+void RequireUtf8(const std::string& text) {
+  const size_t good = Utf8Prefix(text);
+  if (good == text.size()) return;
+  YAML::Mark mark;
+  mark.pos = static_cast<int>(good);
+  mark.line = static_cast<int>(std::count(text.begin(), text.begin() + mark.pos, '\n'));
+  throw YAML::ParserException(mark, "it is not UTF-8");
+}
+
 }  // namespace
 
 YamlDocument LoadYamlDocument(const std::string& text, size_t max_values) {
+  RequireUtf8(text);
   std::istringstream stream(text);
   YAML::Parser parser(stream);
   YamlLimits first(max_values, text.size());

@@ -17,7 +17,7 @@ inline constexpr size_t kMaxYamlValues = size_t{1} << 20;
 inline constexpr size_t kMaxYamlAliased = size_t{1} << 20;
 
 struct YamlDocument {
-  YAML::Node root;                     // undefined where the text has no content
+  YAML::Node root;                    // undefined where the text has no content
   std::optional<YAML::Mark> another;  // where a second document stands
 };
 

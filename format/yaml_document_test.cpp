@@ -45,6 +45,20 @@ TEST(YamlDocument, SaysWhereAnotherOneStands) {
   EXPECT_NO_THROW(Refusal("a: 1\n" + Repeated("---\nb\n", 1000)));
 }
 
+TEST(YamlDocument, IsUtf8) {
+  EXPECT_EQ(Refusal("a: \u263a \U0001f600\n"), "");
+  for (const char* text :
+       {"a: \x80", "a: \xc3(", "a: \xed\xa0\x80", "a: \xf4\x90\x80\x80", "\xff\xfe"}) {
+    EXPECT_EQ(Refusal(text), "it is not UTF-8");
+  }
+  try {
+    LoadYamlDocument("a: 1\nb: \xff\n");
+    ADD_FAILURE() << "no exception";
+  } catch (const YAML::ParserException& error) {
+    EXPECT_EQ(error.mark.line, 1);
+  }
+}
+
 TEST(YamlDocument, NestsOnlySoDeep) {
   const auto nested = [](size_t levels) {
     return Repeated("[", levels) + "1" + Repeated("]", levels);

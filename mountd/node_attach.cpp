@@ -117,11 +117,11 @@ void NodeDaemon::Attach(const ClientPointer& client, WorkerChannel::Message& mes
   const std::vector<ShownImageRequest>& below = request.below;
   const size_t before_below = place ? 2 : 1;
   if (message.fds.size() < before_below + below.size()) {
-    throw Error(ErrorKind::kUsage,
-                "expected descriptors of the image" +
-                    std::string(place ? ", the mount point" : "") + " and each image below (" +
-                    std::to_string(before_below + below.size()) + "), found " +
-                    std::to_string(message.fds.size()));
+    throw Error(ErrorKind::kUsage, "expected descriptors of the image" +
+                                       std::string(place ? ", the mount point" : "") +
+                                       " and each image below (" +
+                                       std::to_string(before_below + below.size()) + "), found " +
+                                       std::to_string(message.fds.size()));
   }
   const size_t first_below = message.fds.size() - below.size();
   for (size_t i = 0; i < below.size(); ++i) add(std::move(message.fds[first_below + i]), below[i]);

@@ -47,17 +47,16 @@ TEST(ViewRequest, RefusesWhatAClientMayNotAskFor) {
   EXPECT_THROW(ViewRequestFrom({{"lease", "for ever"}}), Error);
   EXPECT_THROW(ViewRequestFrom({{"below", json::array_t(16, json::object())}}), Error);
   EXPECT_THROW(ViewRequestFrom({{"below", 1}}), Error);
-  for (const json owner : {json(uint64_t{1} << 32), json(-1)}) {
+  for (const json& owner : {json(uint64_t{1} << 32), json(-1)}) {
     EXPECT_THROW(ViewRequestFrom({{"owner", owner}}), Error);
   }
   EXPECT_THROW(ViewRequestFrom({{"signatures", {"zz"}}}), Error);
 }
 
 TEST(ViewRequest, RefusesMembersOfOtherTypes) {
-  for (const char* text :
-       {R"({"path":1})", R"({"owner":"me"})", R"({"view":1})", R"({"lease":[]})",
-        R"({"name":{}})", R"({"below":[1]})", R"({"below":[{"path":[]}]})",
-        R"({"signatures":[1]})", R"({"signature_damage":1})"}) {
+  for (const char* text : {R"({"path":1})", R"({"owner":"me"})", R"({"view":1})", R"({"lease":[]})",
+                           R"({"name":{}})", R"({"below":[1]})", R"({"below":[{"path":[]}]})",
+                           R"({"signatures":[1]})", R"({"signature_damage":1})"}) {
     EXPECT_THROW(ViewRequestFrom(json::parse(text)), json::exception) << text;
   }
 }

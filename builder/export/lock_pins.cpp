@@ -1,13 +1,12 @@
 #include "builder/export/lock_pins.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
-#include <exception>
 #include <sstream>
 #include <string_view>
 
 #include "builder/inspect/package.h"
+#include "builder/toml_input.h"
+#include "format/error.h"
 
 namespace firn {
 namespace {
@@ -24,18 +23,6 @@ bool IsSha256(const std::string& text) {
   return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-// The parser calls itself for each bracket: a lock file made to exhaust the stack is none.
-bool IsDeep(const std::string& text) {
-  constexpr int kMaxBrackets = 500;
-  int depth = 0;
-  for (const char c : text) {
-    if (c == '[' || c == '{') ++depth;
-    if ((c == ']' || c == '}') && depth > 0) --depth;
-    if (depth > kMaxBrackets) return true;
-  }
-  return false;
-}
-
 // uv writes `hash = "sha256:…"`, a pylock.toml `hashes = {sha256 = "…"}`.
 void AddFile(TomlView file, bool is_sdist, LockPin& pin) {
   LockPin::File entry{.url = TomlText(file, "url"),
@@ -50,7 +37,7 @@ void AddFile(TomlView file, bool is_sdist, LockPin& pin) {
 }
 
 void ReadToml(const StoredLock& lock, LockPins& pins) {
-  const toml::table document = toml::parse(lock.content, lock.name);
+  const toml::table document = ParseToml(lock.content, lock.name);
   const toml::array* const packages =
       document[lock.name == "uv.lock" ? "package" : "packages"].as_array();
   if (packages == nullptr) return;
@@ -95,15 +82,13 @@ LockPins ReadLockPins(const std::vector<StoredLock>& locks, std::vector<std::str
     const std::string unread =
         "the lock file " + lock.name + " is no TOML; its hashes are left out";
     try {
-      if (!lock.name.ends_with(".txt") && IsDeep(lock.content)) {
-        warnings.push_back(unread);
-      } else if (lock.name == "uv.lock" ||
-                 (lock.name.starts_with("pylock") && lock.name.ends_with(".toml"))) {
+      if (lock.name == "uv.lock" ||
+          (lock.name.starts_with("pylock") && lock.name.ends_with(".toml"))) {
         ReadToml(lock, pins);
       } else if (lock.name.ends_with(".txt")) {
         ReadRequirements(lock, pins);
       }
-    } catch (const std::exception&) {  // of the parser, with a message of many lines
+    } catch (const Error&) {
       warnings.push_back(unread);
     }
   }

@@ -58,9 +58,8 @@ std::string JsonText(const Json& json) {
 Json ParseSectionJson(std::string_view text, std::string_view section) {
   Json json = ParseJson<Json>(text);
   if (!json.is_object()) {
-    throw DamagedError("section " + std::string(section) +
-                       ": expected a JSON object of at most " + std::to_string(kMaxJsonDepth) +
-                       " levels");
+    throw DamagedError("section " + std::string(section) + ": expected a JSON object of at most " +
+                       std::to_string(kMaxJsonDepth) + " levels");
   }
   if (NumberAt(json, "format") != 1) {
     throw Error(ErrorKind::kUnsupported,

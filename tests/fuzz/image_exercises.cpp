@@ -52,8 +52,8 @@ void ReadInode(const Image& image, const Inode& inode) {
 void ReadContent(const Image& image, const Inode& file) {
   constexpr uint64_t kPiece = 20'000;
   const uint64_t middle = file.size / 2;
-  for (const uint64_t start : {uint64_t{0}, middle - std::min(middle, kPiece),
-                               file.size - std::min(file.size, kPiece)}) {
+  for (const uint64_t start :
+       {uint64_t{0}, middle - std::min(middle, kPiece), file.size - std::min(file.size, kPiece)}) {
     Try([&] {
       for (const FilePiece& piece : image.Read(file, start, kPiece)) {
         if (std::ranges::count(piece.bytes, std::byte{0x5a}) < 0) throw std::bad_alloc();

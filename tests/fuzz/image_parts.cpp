@@ -82,9 +82,7 @@ ImageParts TakeApart(ByteSpan image) {
   copy(Part::kSuperblock, 0, kSuperblockLength + 6);
   copy(Part::kData, kFirstDataOffset, super.inode_table);
   parts[Part::kInodes] = tables.Decoded(super.inode_table, super.directory_table);
-  const uint64_t fragments = super.fragment_count == 0
-                                 ? super.export_table
-                                 : super.fragment_table;
+  const uint64_t fragments = super.fragment_count == 0 ? super.export_table : super.fragment_table;
   const uint64_t listings_end = LoadLe<uint64_t>(image.data() + fragments);
   parts[Part::kListings] = tables.Decoded(super.directory_table, listings_end);
   RequireOneBlock(parts[Part::kInodes]);

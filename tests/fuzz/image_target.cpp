@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 #include <random>
+#include <span>
+#include <string_view>
 #include <utility>
 
 #include "format/little_endian.h"
@@ -134,6 +136,10 @@ Bytes ImageTarget::Join(const std::vector<Bytes>& pieces) {
 
 void ImageTarget::Run(ByteSpan input) const {
   ImageParts parts = SmallImage();
+  // Opening an image reads the manifest, which takes longer than all else.
+  static constexpr std::string_view kShortManifest = "{name: a, prefix: /a}";
+  const auto manifest = std::as_bytes(std::span(kShortManifest));
+  parts[Part::kManifest].assign(manifest.begin(), manifest.end());
   std::vector<Bytes> pieces = Split(input);
   parts[Part::kOptions] = std::move(pieces[0]);
   for (size_t i = 0; i < parts_.size(); ++i) parts[parts_[i]] = std::move(pieces[i + 1]);

@@ -17,9 +17,7 @@ class ImageTarget final : public FuzzTarget {
   using Exercise = void (*)(FileDescriptor image);
 
   ImageTarget(std::vector<Part> parts, Exercise exercise, std::vector<uint32_t> seed_options = {})
-      : parts_(std::move(parts)),
-        exercise_(exercise),
-        seed_options_(std::move(seed_options)) {}
+      : parts_(std::move(parts)), exercise_(exercise), seed_options_(std::move(seed_options)) {}
 
   void Run(ByteSpan input) const override;
   // The good images, put together in each way.

@@ -52,9 +52,10 @@ class DecompressorTarget final : public FuzzTarget {
   }
 
   std::vector<Seed> Seeds() const override {
-    return TextSeeds({std::string_view("\3\x28\xb5\x2f\xfd\0\x58\x45\0\0\x10\0\0\1\0\x02\x10\x02\4", 19),
-                      std::string_view("\0\x78\x9c\x4b\x04\0\0\x62\0\x62", 10),
-                      std::string_view("\2\x50\x61\x62\x63\x64\x65", 7)});
+    return TextSeeds(
+        {std::string_view("\3\x28\xb5\x2f\xfd\0\x58\x45\0\0\x10\0\0\1\0\x02\x10\x02\4", 19),
+         std::string_view("\0\x78\x9c\x4b\x04\0\0\x62\0\x62", 10),
+         std::string_view("\2\x50\x61\x62\x63\x64\x65", 7)});
   }
 
  private:
@@ -89,11 +90,16 @@ const DecompressorTarget kDecompressorTarget;
 
 std::span<const NamedTarget> ImageTargets() {
   static const NamedTarget kTargets[] = {
-      {"superblock", &kSuperblockTarget}, {"inode", &kInodeTarget},
-      {"directory", &kDirectoryTarget},   {"block_map", &kBlockMapTarget},
-      {"appendix", &kAppendixTarget},     {"extents", &kExtentsTarget},
-      {"digests", &kDigestsTarget},       {"signatures", &kSignaturesTarget},
-      {"verify", &kVerifyTarget},         {"foreign", &kForeignTarget},
+      {"superblock", &kSuperblockTarget},
+      {"inode", &kInodeTarget},
+      {"directory", &kDirectoryTarget},
+      {"block_map", &kBlockMapTarget},
+      {"appendix", &kAppendixTarget},
+      {"extents", &kExtentsTarget},
+      {"digests", &kDigestsTarget},
+      {"signatures", &kSignaturesTarget},
+      {"verify", &kVerifyTarget},
+      {"foreign", &kForeignTarget},
       {"decompressor", &kDecompressorTarget},
   };
   return kTargets;

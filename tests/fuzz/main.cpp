@@ -92,8 +92,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* input, size_t size) {
   return 0;
 }
 
-extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* input, size_t size, size_t most,
-                                          unsigned seed) {
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* input, size_t size, size_t most, unsigned seed) {
   return firn::fuzz::chosen->Mutate(input, size, most, seed);
 }
 

@@ -97,9 +97,9 @@ class AnswerTarget final : public FuzzTarget {
   }
 
   std::vector<Seed> Seeds() const override {
-    return TextSeeds(
-        {ToJson(SessionStatus()).dump(), R"({"ready":true,"pid":1,"view":"overlay","control":"/s"})",
-         R"({"error":{"kind":5,"message":"m","path":"p","offset":1,"remedy":"r"}})"});
+    return TextSeeds({ToJson(SessionStatus()).dump(),
+                      R"({"ready":true,"pid":1,"view":"overlay","control":"/s"})",
+                      R"({"error":{"kind":5,"message":"m","path":"p","offset":1,"remedy":"r"}})"});
   }
 };
 

@@ -76,9 +76,9 @@ void ReadKey(std::string_view text) {
   // Opening one with a passphrase takes seconds, which is what it is for.
   const auto no_passphrase = []() -> std::string { throw Error(ErrorKind::kInput, "no"); };
   const PrivateKey key = PrivateKey::Parse(text, "key", no_passphrase);
-  RequireSame(PrivateKey::Parse(key.ToText(""), "again", no_passphrase).named().key ==
-                  key.named().key,
-              "a private key");
+  RequireSame(
+      PrivateKey::Parse(key.ToText(""), "again", no_passphrase).named().key == key.named().key,
+      "a private key");
 }
 
 void ReadPackageSection(std::string_view text) {
@@ -169,11 +169,13 @@ const TextTarget kNeedsTarget(
 
 const TextTarget kLocksTarget(
     ReadLockFiles,
-    {"version = 1\n[[package]]\nname = \"a\"\nversion = \"1\"\nsource = { registry = \"https://x\" }\n"
+    {"version = 1\n[[package]]\nname = \"a\"\nversion = \"1\"\nsource = { registry = \"https://x\" "
+     "}\n"
      "wheels = [{ url = \"https://x/a.whl\", hash = \"sha256:00\" }]\nsdist = { path = \"b\" }\n",
      "lock-version = \"1.0\"\n[[packages]]\nname = \"a\"\nversion = \"1\"\n"
      "[[packages.wheels]]\nurl = \"u\"\nhashes = {sha256 = \"00\"}\n",
-     "version: 1\npackage:\n- {name: a, platform: linux-64, url: 'https://x/a.conda', category: main,\n"
+     "version: 1\npackage:\n- {name: a, platform: linux-64, url: 'https://x/a.conda', category: "
+     "main,\n"
      "   hash: {md5: 00000000000000000000000000000000}}\n- {name: b, manager: pip}\n",
      "a[x]==1 ; python_version > '3' \\\n    --hash=sha256:00\n-r other.txt\n# c\n",
      "@EXPLICIT\nhttps://x/a.conda#00000000000000000000000000000000\n",
@@ -238,8 +240,9 @@ const LockArchiveTarget kLockArchiveTarget;
 
 std::span<const NamedTarget> TextTargets() {
   static const NamedTarget kTargets[] = {
-      {"profile", &kProfileTarget},   {"manifest", &kManifestTarget}, {"recipe", &kRecipeTarget},
-      {"key", &kKeyTarget},           {"packages", &kPackagesTarget}, {"needs", &kNeedsTarget},
+      {"profile", &kProfileTarget},   {"manifest", &kManifestTarget},
+      {"recipe", &kRecipeTarget},     {"key", &kKeyTarget},
+      {"packages", &kPackagesTarget}, {"needs", &kNeedsTarget},
       {"lock_files", &kLocksTarget},  {"lock_archive", &kLockArchiveTarget},
   };
   return kTargets;
