@@ -21,9 +21,38 @@ constexpr size_t kCacheBytes = size_t{64} << 20;
 // A fragment block holds the ends of hundreds of files: name so many, count the rest.
 constexpr size_t kPathsNamed = 8;
 
+// A regular file and its first name. Of a deep tree all paths together could fill any memory, so
+// they are put together where they are needed.
 struct File {
   Inode inode;
-  std::string path;
+  std::string name;
+  uint32_t directory = 0;  // its place in FoundFiles::directories
+};
+
+struct FoundFiles {
+  struct Directory {
+    std::string name;
+    uint32_t parent = 0;  // likewise; the root, which is the first, is its own
+  };
+
+  std::string PathOf(uint32_t directory, std::string_view name) const {
+    size_t length = name.size();
+    for (uint32_t at = directory; at != 0; at = directories[at].parent) {
+      length += directories[at].name.size() + 1;
+    }
+    std::string path(length, '/');
+    path.replace(length -= name.size(), name.size(), name);
+    for (uint32_t at = directory; at != 0; at = directories[at].parent) {
+      const std::string& above = directories[at].name;
+      length -= above.size() + 1;
+      path.replace(length, above.size(), above);
+    }
+    return path;
+  }
+  std::string PathOf(const File& file) const { return PathOf(file.directory, file.name); }
+
+  std::vector<Directory> directories;
+  std::vector<File> files;
 };
 
 // Every regular file of an image once, by the first of its paths, and what could not be listed.
@@ -31,12 +60,13 @@ class FileCollector {
  public:
   FileCollector(const Image& image, VerifyLog& log) : image_(image), log_(log) {}
 
-  std::vector<File> Collect() {
-    pending_.push_back({image_.GetInode(image_.root()), ""});
+  FoundFiles Collect() {
     // A tree in which a directory is its own ancestor would never end.
-    directories_.insert(image_.root());
+    seen_directories_.insert(image_.root());
+    found_.directories.push_back({});
+    pending_.push_back({image_.GetInode(image_.root()), 0});
     while (!pending_.empty()) {
-      const File directory = std::move(pending_.back());
+      const Pending directory = std::move(pending_.back());
       pending_.pop_back();
       try {
         image_.ListDirectory(
@@ -46,67 +76,70 @@ class FileCollector {
               return true;
             },
             [&](const DirectoryEntry& entry, const Error& error) {
-              Add(PathOf(entry, directory), error);
+              Add(directory.place, entry.name, error);
             });
       } catch (const Error& error) {
-        Add(directory.path.empty() ? "/" : directory.path, error);
+        Add(found_.directories[directory.place].parent,
+            directory.place == 0 ? "/" : found_.directories[directory.place].name, error);
       }
     }
-    std::ranges::sort(files_, {}, [](const File& file) { return file.inode.file.blocks_start; });
-    return std::move(files_);
+    std::ranges::sort(found_.files, {},
+                      [](const File& file) { return file.inode.file.blocks_start; });
+    return std::move(found_);
   }
 
  private:
-  static std::string PathOf(const DirectoryEntry& entry, const File& directory) {
-    return directory.path.empty() ? std::string(entry.name)
-                                  : directory.path + "/" + std::string(entry.name);
-  }
+  struct Pending {
+    Inode inode;
+    uint32_t place = 0;
+  };
 
-  void Visit(const DirectoryEntry& entry, const File& directory) {
-    std::string path = PathOf(entry, directory);
+  void Visit(const DirectoryEntry& entry, const Pending& directory) {
     try {
       Inode inode = image_.GetInode(directory.inode, entry);
       if (inode.IsRegular() && seen_.insert(entry.inode).second) {
-        files_.push_back({inode, std::move(path)});
-      } else if (inode.IsDirectory() && !directories_.insert(entry.inode).second) {
-        Add(path, DamagedError("a directory has two names", 0));
+        found_.files.push_back({inode, std::string(entry.name), directory.place});
+      } else if (inode.IsDirectory() && !seen_directories_.insert(entry.inode).second) {
+        Add(directory.place, entry.name, DamagedError("a directory has two names", 0));
       } else if (inode.IsDirectory()) {
-        pending_.push_back({inode, std::move(path)});
+        pending_.push_back({inode, static_cast<uint32_t>(found_.directories.size())});
+        found_.directories.push_back({std::string(entry.name), directory.place});
       } else if (inode.IsSymlink()) {
         image_.ReadLink(inode);
       }
     } catch (const Error& error) {
-      Add(path, error);
+      Add(directory.place, entry.name, error);
     }
   }
 
   // What a listing leads to was looked at already where each structure was.
-  void Add(std::string path, const Error& error) {
-    if (!log_.deep()) log_.Add(std::move(path), error);
+  void Add(uint32_t directory, std::string_view name, const Error& error) {
+    if (!log_.deep()) log_.Add(found_.PathOf(directory, name), error);
   }
 
   const Image& image_;
   VerifyLog& log_;
-  std::vector<File> files_;
-  std::vector<File> pending_;
+  FoundFiles found_;
+  std::vector<Pending> pending_;
   std::set<InodeNumber> seen_;
-  std::set<InodeNumber> directories_;
+  std::set<InodeNumber> seen_directories_;
 };
 
 // Which files the damaged extents belong to.
 class DamageMap {
  public:
-  explicit DamageMap(const std::vector<Extent>& damaged) : damaged_(damaged) {
-    owners_.resize(damaged.size());
-  }
+  DamageMap(const std::vector<Extent>& damaged, const FoundFiles& found)
+      : damaged_(damaged), found_(found), owners_(damaged.size()) {}
 
-  // Notes the file with each damaged extent that it needs; was there one?
-  bool Note(const Image& image, const File& file) {
+  // Notes a file, by its place in FoundFiles::files, with each damaged extent that it needs; was
+  // there one?
+  bool Note(const Image& image, size_t number) {
+    const Inode& inode = found_.files[number].inode;
     bool hit = false;
-    for (uint64_t i = 0; i < file.inode.file.block_count; ++i) {
-      hit |= NoteBlock(image.BlockAt(file.inode, i), file);
+    for (uint64_t i = 0; i < inode.file.block_count; ++i) {
+      hit |= NoteBlock(image.BlockAt(inode, i), number);
     }
-    if (file.inode.file.has_fragment) hit |= NoteBlock(image.FragmentOf(file.inode), file);
+    if (inode.file.has_fragment) hit |= NoteBlock(image.FragmentOf(inode), number);
     return hit;
   }
 
@@ -115,36 +148,37 @@ class DamageMap {
       const std::string message = "extent of " + std::to_string(damaged_[i].length) +
                                   " bytes does not have its XXH3-64 and SHA-256";
       const uint64_t offset = ToInt(damaged_[i].offset);
-      const std::vector<std::string>& paths = owners_[i];
-      const size_t named = log.deep() ? paths.size() : std::min(paths.size(), kPathsNamed);
-      if (paths.empty()) log.Add({}, offset, message + " (the file system's own tables)");
+      const std::vector<size_t>& files = owners_[i];
+      const size_t named = log.deep() ? files.size() : std::min(files.size(), kPathsNamed);
+      if (files.empty()) log.Add({}, offset, message + " (the file system's own tables)");
       for (size_t k = 0; k < named; ++k) {
-        const size_t more = k + 1 == named ? paths.size() - named : 0;
-        log.Add(paths[k], offset,
+        const size_t more = k + 1 == named ? files.size() - named : 0;
+        log.Add(found_.PathOf(found_.files[files[k]]), offset,
                 more == 0 ? message : message + " (and " + std::to_string(more) + " more files)");
       }
     }
   }
 
  private:
-  bool NoteBlock(const StoredBlock& block, const File& file) {
+  bool NoteBlock(const StoredBlock& block, size_t number) {
     if (block.length == 0) return false;
     bool hit = false;
     auto extent = std::ranges::upper_bound(damaged_, ImageOffset{block.offset}, {}, &Extent::end);
     for (; extent != damaged_.end() && ToInt(extent->offset) < block.offset + block.length;
          ++extent) {
       hit = true;
-      std::vector<std::string>& paths = owners_[static_cast<size_t>(extent - damaged_.begin())];
-      if (paths.empty() || paths.back() != file.path) paths.push_back(file.path);
+      std::vector<size_t>& files = owners_[static_cast<size_t>(extent - damaged_.begin())];
+      if (files.empty() || files.back() != number) files.push_back(number);
     }
     return hit;
   }
 
   const std::vector<Extent>& damaged_;
-  std::vector<std::vector<std::string>> owners_;
+  const FoundFiles& found_;
+  std::vector<std::vector<size_t>> owners_;
 };
 
-void CheckContent(const Image& image, const File& file, VerifyLog& log) {
+void CheckContent(const Image& image, const FoundFiles& all, const File& file, VerifyLog& log) {
   try {
     Sha256 hash;
     for (uint64_t at = 0; at < file.inode.size; at += kReadLength) {
@@ -155,11 +189,11 @@ void CheckContent(const Image& image, const File& file, VerifyLog& log) {
     const Digest found = hash.Finish();
     const Digest expected = image.FileDigest(file.inode.number);
     if (found != expected) {
-      log.Add(file.path, file.inode.file.blocks_start,
+      log.Add(all.PathOf(file), file.inode.file.blocks_start,
               "content has SHA-256 " + ToHex(found) + ", section digests says " + ToHex(expected));
     }
   } catch (const Error& error) {
-    log.Add(file.path, error);
+    log.Add(all.PathOf(file), error);
   }
 }
 
@@ -194,7 +228,8 @@ void CheckDigestsIndex(const Image& image, const std::vector<std::byte>& section
 
 void VerifyFiles(FileDescriptor fd, const Appendix& appendix, VerifyLog& log) {
   const std::vector<Extent>& damaged = log.damaged();
-  DamageMap damage(damaged);
+  FoundFiles found;
+  DamageMap damage(damaged, found);
   try {
     const Section* digests = appendix.core().Find(kDigestsSection);
     std::vector<std::byte> section;
@@ -202,19 +237,21 @@ void VerifyFiles(FileDescriptor fd, const Appendix& appendix, VerifyLog& log) {
       section = appendix.ReadSection(fd.get(), kDigestsSection, digests->length);
     BlockCache cache(kCacheBytes);
     const auto image = Image::Open(std::move(fd), appendix.path(), cache);
-    std::vector<File> files = FileCollector(*image, log).Collect();
+    found = FileCollector(*image, log).Collect();
+    const std::vector<File>& files = found.files;
     log.report().files = files.size();
-    if (damaged.empty()) {
-      CheckDigestsIndex(*image, section, files.size(), digests->offset, log);
-    } else {
-      std::erase_if(files, [&](const File& file) { return damage.Note(*image, file); });
-    }
+    if (damaged.empty()) CheckDigestsIndex(*image, section, files.size(), digests->offset, log);
+    std::vector<size_t> readable;
     uint64_t bytes = 0;
-    for (const File& file : files) bytes += file.inode.size;
+    for (size_t i = 0; i < files.size(); ++i) {
+      if (!damaged.empty() && damage.Note(*image, i)) continue;
+      readable.push_back(i);
+      bytes += files[i].inode.size;
+    }
     log.Expect(bytes);
-    ParallelFor(log.jobs(), files.size(), [&](uint64_t i) {
-      CheckContent(*image, files[i], log);
-      log.Advance(files[i].inode.size);
+    ParallelFor(log.jobs(), readable.size(), [&](uint64_t i) {
+      CheckContent(*image, found, files[readable[i]], log);
+      log.Advance(files[readable[i]].inode.size);
     });
   } catch (const Error& error) {
     // Where the tables themselves are damaged, the extents say so already.
