@@ -22,6 +22,8 @@ constexpr uint16_t kSocket = 7;
 constexpr uint16_t kExtended = 7;
 
 constexpr uint32_t kNoFragment = 0xffffffff;
+// Of a file without an export table, where each takes memory. A few bytes decode to thousands.
+constexpr size_t kMostScanned = size_t{1} << 24;
 // A listing's length counts 3 bytes for . and .. that are not stored.
 constexpr uint32_t kListingSurplus = 3;
 // PATH_MAX with its NUL: nobody can make a longer one, and FUSE passes none on.
@@ -226,6 +228,11 @@ void InodeTable::Scan() const {
   for (uint32_t i = 0; i < inode_count_; ++i) {
     const MetadataPosition start = cursor.position();
     const Record record = ReadNext(cursor);
+    if (located.size() == kMostScanned) {
+      throw DamagedInodeTable("more than " + std::to_string(kMostScanned) +
+                                  " inodes and no export table",
+                              metadata_.start() + start.block);
+    }
     located.push_back({record.inode.number, InodeReference{start.block << 16 | start.offset}});
   }
   std::ranges::sort(located, {}, &Located::number);

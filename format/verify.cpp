@@ -12,6 +12,8 @@ namespace {
 
 // Whoever made an image decides how much is wrong with it.
 constexpr size_t kMaxFindings = 100'000;
+// And how long its paths are: those of a deep tree together could fill any memory.
+constexpr size_t kMaxFindingBytes = size_t{64} << 20;
 
 // Damage of mark, footer or core table is a finding like any other, after which nothing else can
 // be looked at. That the file is no image at all is an error.
@@ -41,7 +43,8 @@ bool PutInFront(std::string_view directory, std::string& path) {
 
 void VerifyLog::Add(std::string path, uint64_t offset, std::string message) {
   const std::lock_guard lock(mutex_);
-  if (report_.findings.size() >= kMaxFindings) {
+  finding_bytes_ += path.size() + message.size();
+  if (report_.findings.size() >= kMaxFindings || finding_bytes_ > kMaxFindingBytes) {
     ++report_.findings_left_out;
     return;
   }

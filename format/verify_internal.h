@@ -66,6 +66,7 @@ class VerifyLog {
   const VerifyOptions& options_;
   uint64_t done_ = 0;
   uint64_t total_ = 0;
+  uint64_t finding_bytes_ = 0;
   std::vector<Extent> damaged_;
 };
 

@@ -269,8 +269,11 @@ def test_it_goes_on_after_the_first_finding(firn, image, directory):
     assert code == DAMAGED and set(report["paths"]) >= {"lib", "symlink"}
     for message in ("link count", "another type", "superblock: time", "in holes", "2 symlinks"):
         assert message in text
-    # What makes the difference: each checksum is right, and files have their bytes.
-    assert verify(firn, directory / "mutant.firn")[0] == 0
+    # What makes the difference: each checksum is right, files have their bytes, and of all this only
+    # an entry of another type cannot be served.
+    code, report = verify(firn, directory / "mutant.firn")
+    assert code == DAMAGED
+    assert {finding.get("path") for finding in report["findings"]} == {"symlink"}
 
 
 def test_a_profile_of_another_tree_is_noted_only(firn, tree, image, directory):

@@ -324,12 +324,12 @@ KINDS = {
     "an index that leads elsewhere": Kind(
         index_entry(0, "I", 20), (), None, "of its index leads to no run"),
     "an index that leads to another block": Kind(
-        index_entry(4, "I", 3), (), None, "of its index leads to no run"),
+        index_entry(4, "I", 3), (), None, "metadata:"),
     "an index of other names": Kind(
         index_entry(12, "B", 0x21), (), None, "of its index leads to no run"),
     "an index whose names are too long": Kind(
         index_entry(8, "I", 70_000), ("many",),
-        r"fails: .*{}: .*an index has a name that is too long", "name in the index is too long"),
+        r"fails: .*{}: .*an index has a name that is too long", "cannot be read"),
     "a link count": Kind(packed(b"lib", DIRECTORY_LINKS, "I", 77), (), None, "link count of 77"),
     "no links": Kind(
         packed(b"one-name", EXTENDED_LINKS, "I", 0), ("one-name", "other-name"),
