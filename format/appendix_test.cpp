@@ -1,6 +1,7 @@
 #include "format/appendix.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 #include <string>
@@ -157,6 +158,24 @@ TEST_F(LyingImage, AManifestHasALimit) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kDamaged);
     EXPECT_NE(error.message().find("more than the 10 that it may have"), std::string::npos);
+  }
+}
+
+TEST_F(LyingImage, ASectionReadAsAWholeIsCheckedAsAWhole) {
+  const CoreTable core = CoreOf(bytes_);
+  ImageBytes bytes = bytes_;
+  bytes[core.Find(kManifestSection)->offset + 3] ^= std::byte{1};
+  ExpectRefused(bytes, "section manifest does not have the SHA-256 of the core table");
+  const FileDescriptor file = MemoryFileOf(bytes_);
+  const Appendix appendix = Appendix::ReadImage(file.get(), "image");
+  ASSERT_EQ(ftruncate(file.get(), static_cast<off_t>(core.sections[0].offset + 10)), 0);
+  try {
+    appendix.ReadManifest(file.get());
+    ADD_FAILURE() << "read";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.path(), "image");
+    EXPECT_EQ(error.offset(), core.sections[0].offset + 10);
+    EXPECT_EQ(error.message(), "the file ends early");
   }
 }
 

@@ -374,6 +374,30 @@ TEST_F(ImageWriterTest, FilesOfEveryTypeAreReadBack) {
   for (const VerifyFinding& finding : report.findings) ADD_FAILURE() << finding.message;
 }
 
+TEST_F(ImageWriterTest, ALargeDirectoryHasAnIndexThatLeadsToEachName) {
+  TreeNode& file = AddFile("0", "content");
+  for (int i = 10'000; i < 13'000; ++i) {
+    auto node = std::make_unique<TreeNode>();
+    node->name = std::to_string(i) + std::string(40, 'n');
+    node->type = FileType::kRegular;
+    node->hard_link = &file;
+    node->parent = &root_;
+    root_.children.push_back(std::move(node));
+  }
+  WriteWhole();
+  BlockCache cache(size_t{1} << 20);
+  const auto image = Image::Open(DuplicateOf(image_.get()), "image", cache);
+  const Inode root = image->GetInode(image->root());
+  EXPECT_GT(root.directory.index_count, 2u);
+  for (const auto& child : root_.children) {
+    EXPECT_EQ(image->Lookup(root, child->name), InodeNumber{1}) << child->name;
+  }
+  EXPECT_EQ(image->Lookup(root, "11000"), std::nullopt);
+  const VerifyReport report =
+      Verify(DuplicateOf(image_.get()), "image", {.jobs = 1, .deep = true, .progress = {}});
+  for (const VerifyFinding& finding : report.findings) ADD_FAILURE() << finding.message;
+}
+
 TEST_F(ImageWriterTest, NamesThatNoFileMayHaveAreRefused) {
   TreeNode& file = AddFile("file", "content");
   for (const std::string& name : {std::string(), std::string("a/b"), std::string(256, 'n'),

@@ -153,6 +153,32 @@ TEST_F(SignImageTest, ACopyMayBeGivenUpAndLeavesNothing) {
   EXPECT_EQ(files, 1u);
 }
 
+TEST_F(SignImageTest, ItIsCopiedBetweenFileSystemsToo) {
+  SignImage(MemoryFileOf(Bytes()), path_, alice_, {});
+  ASSERT_TRUE(Area());
+  EXPECT_TRUE(Verify(Open(), path_, {.jobs = 1, .progress = {}}).ok());
+}
+
+TEST_F(SignImageTest, AnImageOfSomebodyElseIsNotMadeOnesOwn) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root";
+  ASSERT_EQ(chmod(images_.directory().c_str(), 0777), 0);
+  const std::vector<std::byte> before = Bytes();
+  FileDescriptor image = Open();
+  ASSERT_EQ(seteuid(65534), 0);
+  std::optional<Error> refusal;
+  try {
+    SignImage(std::move(image), path_, alice_, {});
+  } catch (const Error& error) {
+    refusal = error;
+  }
+  ASSERT_EQ(seteuid(0), 0);
+  ASSERT_TRUE(refusal);
+  EXPECT_EQ(refusal->kind(), ErrorKind::kOutput) << refusal->what();
+  EXPECT_NE(refusal->message().find("belongs to uid 0"), std::string::npos) << refusal->what();
+  EXPECT_NE(refusal->remedy().find("--detached"), std::string::npos);
+  EXPECT_EQ(Bytes(), before);
+}
+
 TEST_F(SignImageTest, DetachedSignaturesAreARegularFile) {
   EXPECT_FALSE(ReadDetachedSignatures(path_ + ".sig"));
   const auto refusal = [](const std::string& path) {
