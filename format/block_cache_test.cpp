@@ -40,6 +40,46 @@ TEST(BlockCache, DecodesEachBlockOnceForManyThreads) {
   EXPECT_EQ(statistics.bytes, kBlocks * 4096);
 }
 
+TEST(BlockCache, WhoComesWhileABlockIsDecodedWaitsForIt) {
+  BlockCacheCounters counters;
+  BlockCache cache(size_t{1} << 20, &counters);
+  const BlockKey key{1, BlockKind::kMetadata, 0};
+  std::shared_ptr<const Block> waited;
+  std::jthread waiter;
+  const auto block = cache.Get(key, [&] {
+    waiter = std::jthread([&] { waited = cache.Get(key, [] { return MakeBlock(1, 1); }); });
+    while (counters.hits == 0) std::this_thread::yield();
+    return MakeBlock(4096, 7);
+  });
+  waiter.join();
+  EXPECT_EQ(waited, block);
+  EXPECT_EQ(counters.DecodedByKind().at("metadata"), 1u);
+  EXPECT_EQ(counters.DecodedByKind().at("data"), 0u);
+}
+
+TEST(BlockCache, WhatDecodingThrowsReachesWhoWaitsAndIsForgotten) {
+  BlockCache cache(size_t{1} << 20);
+  const BlockKey key{1, BlockKind::kData, 0};
+  bool thrown = false;
+  std::jthread waiter;
+  EXPECT_THROW(cache.Get(key,
+                         [&]() -> std::shared_ptr<const Block> {
+                           waiter = std::jthread([&] {
+                             try {
+                               cache.Get(key, [] { return MakeBlock(1, 1); });
+                             } catch (const std::runtime_error&) {
+                               thrown = true;
+                             }
+                           });
+                           while (cache.statistics().hits == 0) std::this_thread::yield();
+                           throw std::runtime_error("damaged");
+                         }),
+               std::runtime_error);
+  waiter.join();
+  EXPECT_TRUE(thrown);
+  EXPECT_EQ(cache.Get(key, [] { return MakeBlock(5, 1); })->bytes().size(), 5u);
+}
+
 TEST(BlockCache, StaysWithinItsBound) {
   BlockCache cache(size_t{1} << 20);
   for (uint64_t i = 0; i < 4096; ++i) {

@@ -107,9 +107,7 @@ class LargeImage {
   const std::vector<Known>& known() const { return known_; }
   const std::vector<Piece>& pieces() const { return pieces_; }
   // The files that need a block, of which there is at least one.
-  const std::vector<Owner>& OwnersOf(const Piece& block) const {
-    return owners_.at(block.offset);
-  }
+  const std::vector<Owner>& OwnersOf(const Piece& block) const { return owners_.at(block.offset); }
 
   size_t PieceAt(uint64_t offset) const {
     const auto behind = std::ranges::upper_bound(pieces_, offset, {}, &Piece::offset);
@@ -140,8 +138,7 @@ class LargeImage {
     };
     for (int directory = 10; directory < 50; ++directory) {
       for (int file = 100; file < 180; ++file) {
-        add(std::to_string(directory) + "/" + std::to_string(file) +
-                std::to_string(random()),
+        add(std::to_string(directory) + "/" + std::to_string(file) + std::to_string(random()),
             random() % 500);
       }
     }
@@ -383,8 +380,8 @@ class FlipSeries {
   BlockCache cache_{kLargeCacheBytes};
   const std::unique_ptr<const Image> image_ =
       Image::Open(DuplicateOf(file_.get()), "image", cache_);
-  const std::unique_ptr<const Image> proving_image_ = Image::Open(
-      DuplicateOf(file_.get()), "image", cache_, {.check = ExtentCheck::kProof});
+  const std::unique_ptr<const Image> proving_image_ =
+      Image::Open(DuplicateOf(file_.get()), "image", cache_, {.check = ExtentCheck::kProof});
   uint64_t flips_in_blocks_ = 0;
 };
 

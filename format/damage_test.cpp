@@ -28,8 +28,8 @@
 namespace firn {
 namespace {
 
-// Sanitizers make each flip ten times as slow: one bit of each byte then, all of them otherwise, and
-// of the slower trials every byte or one of so many.
+// Sanitizers make each flip ten times as slow: one bit of each byte then, all of them otherwise,
+// and of the slower trials every byte or one of so many.
 #ifdef FIRN_SANITIZED
 constexpr unsigned kBitsOfEachByte = 1;
 constexpr uint64_t kDeepStride = 7;
@@ -51,8 +51,7 @@ class Questioner {
 
   Shown Ask() {
     AskFor("profile", [&] {
-      const auto profile =
-          Appendix::ReadImage(image_.fd(), image_.path()).ReadProfile(image_.fd());
+      const auto profile = Appendix::ReadImage(image_.fd(), image_.path()).ReadProfile(image_.fd());
       return profile ? profile->ToText() : "none";
     });
     AskFor("manifest", [&] { return image_.manifest_yaml(); });
@@ -88,9 +87,8 @@ class Questioner {
       });
       return std::to_string(entries.size());
     });
-    AskFor(prefix + "/missing", [&] {
-      return image_.Lookup(directory, "missing") ? "there" : "not there";
-    });
+    AskFor(prefix + "/missing",
+           [&] { return image_.Lookup(directory, "missing") ? "there" : "not there"; });
     for (const auto& [name, number] : entries) {
       const std::string path = prefix + "/" + name;
       Inode inode;
@@ -173,9 +171,8 @@ class DamagedImage : public testing::Test {
       if (section.name == kDigestsSection || section.name == kProfileSection) {
         return Effect::kUnreadable;
       }
-      return section.name == kManifestSection || section.name == kExtentsSection
-                 ? Effect::kRefused
-                 : Effect::kNothing;
+      return section.name == kManifestSection || section.name == kExtentsSection ? Effect::kRefused
+                                                                                 : Effect::kNothing;
     }
     if (offset >= footer_.core_offset && offset < footer_.core_offset + footer_.core_length) {
       return Effect::kRefused;

@@ -15,6 +15,9 @@
 #include <set>
 #include <string>
 
+#include "format/appendix.h"
+#include "format/error.h"
+
 namespace firn {
 namespace {
 
@@ -140,6 +143,21 @@ TEST_P(ForeignImage, HoldsTheTreeItWasMadeOf) {
   EXPECT_THROW(image_->id(), Error);
   const Inode root = image_->GetInode(image_->root());
   EXPECT_EQ(Compare(root, tree()), 10u);
+}
+
+TEST_P(ForeignImage, IsNotTakenForAnImage) {
+  EXPECT_FALSE(image_->has_profile());
+  EXPECT_FALSE(Appendix::Read(image_->fd(), "image"));
+  try {
+    Appendix::ReadImage(image_->fd(), "image");
+    ADD_FAILURE() << "taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUnsupported);
+    EXPECT_NE(error.remedy().find("--foreign"), std::string::npos);
+  }
+  const Inode large =
+      image_->GetInode(image_->Lookup(image_->GetInode(image_->root()), "large").value());
+  EXPECT_THROW(image_->FileDigest(large.number), Error);
 }
 
 TEST_P(ForeignImage, MissesWhatIsNotThere) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -27,6 +28,8 @@
 #include "format/little_endian.h"
 #include "format/page_tree.h"
 #include "format/squashfs_writer.h"
+#include "format/test_image.h"
+#include "format/verify.h"
 
 namespace firn {
 namespace {
@@ -330,6 +333,99 @@ TEST_F(ImageWriterTest, RefusesWhatReadersWould) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
     EXPECT_NE(error.path().find("file"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(ImageWriterTest, FilesOfEveryTypeAreReadBack) {
+  AddFile("a", std::string(5000, 'a'));
+  const auto add = [&](const std::string& name, FileType type, uint32_t device) {
+    auto node = std::make_unique<TreeNode>();
+    node->name = name;
+    node->type = type;
+    node->permissions = 0640;
+    node->device = device;
+    node->parent = &root_;
+    root_.children.push_back(std::move(node));
+  };
+  add("b", FileType::kBlockDevice, 0x801);
+  add("c", FileType::kCharacterDevice, 0x103);
+  add("d", FileType::kFifo, 0);
+  add("e", FileType::kSocket, 0);
+  const WrittenImage written = WriteWhole();
+  EXPECT_EQ(written.manifest.contents.others, 4u);
+
+  BlockCache cache(size_t{1} << 20);
+  std::atomic<uint64_t> counted{0};
+  const auto image = Image::Open(DuplicateOf(image_.get()), "image", cache,
+                                 {.drop_stored = true, .bytes_read = &counted});
+  const auto expect = [&](const std::string& name, mode_t mode, uint32_t device) {
+    const Inode inode = InodeAt(*image, name);
+    EXPECT_EQ(inode.mode, mode) << name;
+    EXPECT_EQ(inode.device, device) << name;
+    EXPECT_EQ(inode.link_count, 1u) << name;
+    EXPECT_EQ(inode.mtime, 5) << name;
+  };
+  expect("a", S_IFREG | 0644, 0);
+  expect("b", S_IFBLK | 0640, 0x801);
+  expect("c", S_IFCHR | 0640, 0x103);
+  expect("d", S_IFIFO | 0640, 0);
+  expect("e", S_IFSOCK | 0640, 0);
+  EXPECT_EQ(TypeBits(FileType{9}), 0u);
+
+  EXPECT_EQ(image->file_length(), written.file_length);
+  EXPECT_EQ(image->squashfs_length(), written.squashfs_length);
+  EXPECT_EQ(image->block_size(), 4096u);
+  EXPECT_EQ(image->inode_count(), 6u);
+  EXPECT_EQ(image->compression(), "zstd");
+  EXPECT_FALSE(image->has_profile());
+  const Inode file = InodeAt(*image, "a");
+  EXPECT_EQ(ContentOf(*image, file), std::string(5000, 'a'));
+  std::vector<std::byte> stored(image->BlockAt(file, 0).length);
+  const uint64_t before = image->bytes_read();
+  image->ReadStored(image->BlockAt(file, 0), stored);
+  EXPECT_EQ(image->bytes_read(), before + stored.size());
+  EXPECT_EQ(counted, image->bytes_read());
+  const VerifyReport report =
+      Verify(DuplicateOf(image_.get()), "image", {.jobs = 1, .deep = true, .progress = {}});
+  for (const VerifyFinding& finding : report.findings) ADD_FAILURE() << finding.message;
+}
+
+TEST_F(ImageWriterTest, ALargeDirectoryHasAnIndexThatLeadsToEachName) {
+  TreeNode& file = AddFile("0", "content");
+  for (int i = 10'000; i < 13'000; ++i) {
+    auto node = std::make_unique<TreeNode>();
+    node->name = std::to_string(i) + std::string(40, 'n');
+    node->type = FileType::kRegular;
+    node->hard_link = &file;
+    node->parent = &root_;
+    root_.children.push_back(std::move(node));
+  }
+  WriteWhole();
+  BlockCache cache(size_t{1} << 20);
+  const auto image = Image::Open(DuplicateOf(image_.get()), "image", cache);
+  const Inode root = image->GetInode(image->root());
+  EXPECT_GT(root.directory.index_count, 2u);
+  for (const auto& child : root_.children) {
+    EXPECT_EQ(image->Lookup(root, child->name), InodeNumber{1}) << child->name;
+  }
+  EXPECT_EQ(image->Lookup(root, "11000"), std::nullopt);
+  const VerifyReport report =
+      Verify(DuplicateOf(image_.get()), "image", {.jobs = 1, .deep = true, .progress = {}});
+  for (const VerifyFinding& finding : report.findings) ADD_FAILURE() << finding.message;
+}
+
+TEST_F(ImageWriterTest, NamesThatNoFileMayHaveAreRefused) {
+  TreeNode& file = AddFile("file", "content");
+  for (const std::string& name : {std::string(), std::string("a/b"), std::string(256, 'n'),
+                                  std::string("."), std::string("a\0b", 3)}) {
+    file.name = name;
+    file.source_path = directory_ + "/file";
+    try {
+      Write();
+      ADD_FAILURE() << "taken: " << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::kInput) << error.what();
+    }
   }
 }
 

@@ -50,6 +50,34 @@ TEST(Manifest, ReadsWhatItWrites) {
   EXPECT_EQ(read.python->not_compiled, (std::vector<std::string>{"lib/a.py", "b c.py"}));
 }
 
+TEST(Manifest, ReadsWhatItWritesOfARecipesEnvironment) {
+  Manifest manifest = Example();
+  manifest.version = "1.10";
+  manifest.kind = EnvironmentKind::kVenv;
+  manifest.base = {.id = "sha256:00", .path = "/images/base.firn"};
+  manifest.environment = {{"Z", "${PREFIX}/lib"}, {"A", "a: \"b\""}};
+  manifest.scratch = {"CACHE", "TMP"};
+  manifest.labels = {{"site", "here"}};
+  manifest.bound = {"bin/a", "lib/b c"};
+  const Manifest read = Manifest::FromYaml(manifest.ToYaml());
+  EXPECT_EQ(read.version, "1.10");
+  EXPECT_EQ(read.kind, EnvironmentKind::kVenv);
+  ASSERT_TRUE(read.base);
+  EXPECT_EQ(read.base->id, "sha256:00");
+  EXPECT_EQ(read.base->path, "/images/base.firn");
+  EXPECT_EQ(read.environment, manifest.environment);
+  EXPECT_EQ(read.scratch, manifest.scratch);
+  EXPECT_EQ(read.labels, manifest.labels);
+  EXPECT_EQ(read.bound, manifest.bound);
+  manifest.kind = EnvironmentKind::kConda;
+  EXPECT_EQ(Manifest::FromYaml(manifest.ToYaml()).kind, EnvironmentKind::kConda);
+}
+
+TEST(Manifest, AKindThatALaterVersionKnowsIsNone) {
+  const Manifest read = Manifest::FromYaml("name: a\nprefix: /p\nkind: later\n");
+  EXPECT_EQ(read.kind, EnvironmentKind::kOther);
+}
+
 TEST(Manifest, WritesTheSameTextAlways) {
   EXPECT_EQ(Example().ToYaml(), Example().ToYaml());
   EXPECT_EQ(Example().ToYaml().substr(0, 25), "format: 1\nname: \"science\"");

@@ -68,8 +68,8 @@ class TestImages {
 
   std::unique_ptr<const Image> Make(const std::vector<File>& files, int64_t time = 5) {
     const std::string name = "image" + std::to_string(++count_);
-    FileDescriptor image = Write(
-        name, files, {.block_size = 4096, .level = 1, .time = time, .source_name = {}});
+    FileDescriptor image =
+        Write(name, files, {.block_size = 4096, .level = 1, .time = time, .source_name = {}});
     return Image::Open(std::move(image), (directory_ / name).string(), cache_);
   }
 
@@ -146,9 +146,7 @@ inline FileDescriptor MemoryFileOf(ByteSpan bytes) {
 }
 
 // Another descriptor of the same file.
-inline FileDescriptor DuplicateOf(int fd) {
-  return FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-}
+inline FileDescriptor DuplicateOf(int fd) { return FileDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
 }  // namespace firn
 
