@@ -18,6 +18,9 @@ struct RuledTree {
                          // to `path` where it was realised there
   std::string image;     // the image's name, for messages in markers
   std::string rebuild;   // the command that makes the image again, for the same
+  // Of a layer, the upper directory of the overlay that `path` is: what is new there is worked on,
+  // the base's files are as its own build made them. Empty: the whole tree is.
+  std::string changes = {};
   const Recipe& recipe;
   std::vector<std::string> build_places;  // further directories that no file should name
   unsigned jobs;
