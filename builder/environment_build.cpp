@@ -149,8 +149,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
     built.changed = FindChangedPackages(place, changes, packages_of_base, everything);
     if (everything) built.changed.reset();
   }
-  Inspection inspection =
-      Inspect(place, recipe, std::move(known_needs), jobs, ThrowIfInterrupted);
+  Inspection inspection = Inspect(place, recipe, std::move(known_needs), jobs, ThrowIfInterrupted);
 
   options.directory = place;
   options.name = recipe.name;

@@ -29,13 +29,13 @@ struct RuledTree {
 };
 
 struct RulesReport {
-  uint64_t excluded = 0;           // files and directories that were left out
-  uint64_t scripts = 0;            // programs that now find their interpreter beside themselves
-  uint64_t relocated = 0;          // files in which another prefix was replaced
-  uint64_t stripped_bytes = 0;     // that were saved
+  uint64_t excluded = 0;        // files and directories that were left out
+  uint64_t scripts = 0;         // programs that now find their interpreter beside themselves
+  uint64_t relocated = 0;       // files in which another prefix was replaced
+  uint64_t stripped_bytes = 0;  // that were saved
   // The prefix of the interpreter that a venv was flattened with, by all its names.
   std::vector<std::string> base_python;
-  std::vector<std::string> bound;  // files that only work at the prefix, relative to it
+  std::vector<std::string> bound;      // files that only work at the prefix, relative to it
   std::vector<std::string> leftovers;  // files that name a path of the build or of the original
 };
 

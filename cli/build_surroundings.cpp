@@ -79,9 +79,8 @@ class BuildPlace {
 
 void CheckImage(const CheckSettings& settings, const BuiltImage& image, const Recipe& recipe,
                 BuildLog& log) {
-  ImageChecks checks{.default_checks = recipe.default_checks,
-                     .checks = recipe.checks,
-                     .changed = image.changed};
+  ImageChecks checks{
+      .default_checks = recipe.default_checks, .checks = recipe.checks, .changed = image.changed};
   // The image is checked where it is written, which need not be beside its base.
   for (const std::string& base : image.bases) {
     checks.base_directories.push_back(std::filesystem::absolute(base).parent_path().string());

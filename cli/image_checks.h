@@ -16,8 +16,8 @@ struct ImageChecks {
   bool default_checks = true;  // pip check and the import of every module, where there is a Python
   std::vector<RecipeCheck> checks;
   std::vector<std::string> base_directories = {};  // where bases are looked for, too
-  // Of the modules, those of these packages and of what depends on one that they replace are enough;
-  // nullopt: all.
+  // Of the modules, those of these packages and of what depends on one that they replace are
+  // enough; nullopt: all.
   std::optional<ChangedPackages> changed = {};
 };
 

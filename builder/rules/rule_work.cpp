@@ -31,8 +31,7 @@ TreeEntry::Type TypeOfMode(mode_t mode) {
 
 class Lister {
  public:
-  Lister(const RuledTree& tree)
-      : root_(tree.path), changes_(tree.changes), poll_(tree.poll) {}
+  Lister(const RuledTree& tree) : root_(tree.path), changes_(tree.changes), poll_(tree.poll) {}
 
   std::vector<TreeEntry> Run() {
     ListDirectory("");
