@@ -1,7 +1,6 @@
 #include "builder/conda_lock.h"
 
 #include <sys/utsname.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -9,31 +8,16 @@
 #include <sstream>
 #include <vector>
 
+#include "builder/lock_yaml.h"
 #include "builder/source_parts.h"
 #include "builder/utf8.h"
 #include "format/error.h"
-#include "format/yaml_document.h"
 
 namespace firn {
 namespace {
 
 std::string Header(const std::string& platform) {
   return "# platform: " + platform + "\n@EXPLICIT\n";
-}
-
-YAML::Node LoadYaml(const std::string& text, const std::string& path) {
-  try {
-    return LoadYamlDocument(text).root;
-  } catch (const YAML::Exception& error) {
-    throw Error(ErrorKind::kInput,
-                "line " + std::to_string(error.mark.line + 1) + " is not YAML: " + error.msg)
-        .WithPath(path);
-  }
-}
-
-std::string ScalarOf(const YAML::Node& node, const char* key) {
-  if (!node.IsMap() || !node[key] || !node[key].IsScalar()) return {};
-  return node[key].Scalar();
 }
 
 [[noreturn]] void ThrowNoHash(const YAML::Node& package, const std::string& path) {
@@ -85,7 +69,7 @@ std::string FindUnlockedUrl(const std::string& text) {
 
 CondaLockPart ReadCondaLock(const std::string& text, const std::string& path,
                             const std::string& platform) {
-  const YAML::Node lock = LoadYaml(text, path);
+  const YAML::Node lock = LoadLockYaml(text, path);
   if (!lock.IsMap() || !lock["package"] || !lock["package"].IsSequence()) {
     throw Error(ErrorKind::kInput, "expected a conda-lock file, found no list of packages",
                 "Make one: conda-lock -f environment.yml -p " + platform)
@@ -109,7 +93,7 @@ CondaLockPart ReadCondaLock(const std::string& text, const std::string& path,
 }
 
 bool HasPipSection(const std::string& text, const std::string& path) {
-  const YAML::Node environment = LoadYaml(text, path);
+  const YAML::Node environment = LoadLockYaml(text, path);
   if (!environment.IsMap() || !environment["dependencies"]) return false;
   const YAML::Node dependencies = environment["dependencies"];
   return dependencies.IsSequence() &&

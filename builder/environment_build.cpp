@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -13,12 +15,15 @@
 #include "builder/build_log.h"
 #include "builder/build_settings.h"
 #include "builder/environment_kind.h"
+#include "builder/inspect/image_sections.h"
 #include "builder/inspection.h"
 #include "builder/interrupt.h"
+#include "builder/layer_changes.h"
 #include "builder/merged_images.h"
 #include "builder/recipe_section.h"
 #include "builder/source_base.h"
 #include "builder/staging.h"
+#include "format/appendix.h"
 #include "format/error.h"
 #include "format/file.h"
 #include "format/layout.h"
@@ -47,6 +52,26 @@ std::string RebuildCommand(const Recipe& recipe, const RealisedSource& source) {
   const bool is_there = recipe.source.kind == SourceKind::kDirectory;
   return "firn build " + (is_there ? "DIRECTORY" : source.rebuild.path) + " -o " + recipe.name +
          ".firn";
+}
+
+// The base's, where the layer changes nothing that has needs; else empty.
+std::string KnownNeeds(const Image& base, const Recipe& recipe, const std::string& changes) {
+  if (base.manifest().prefix != recipe.prefix || !KeepsElfFiles(changes)) return {};
+  const std::optional<Appendix> appendix = Appendix::Read(base.fd(), base.path());
+  if (!appendix) return {};
+  return FindTextSection(base.fd(), *appendix, kNeedsSection).value_or(std::string());
+}
+
+// What of the base only works at the prefix, and is still there.
+void AddBoundOfBase(const Image& base, const std::string& place, const std::string& changes,
+                    std::vector<std::string>& bound) {
+  const auto is_there = [](const std::string& path) {
+    return std::filesystem::exists(std::filesystem::symlink_status(path));
+  };
+  for (const std::string& path : base.manifest().bound) {
+    if (is_there(place + "/" + path) && !is_there(changes + "/" + path)) bound.push_back(path);
+  }
+  std::ranges::sort(bound);
 }
 
 void AddSection(BuildOptions& options, std::string_view name, std::string content) {
@@ -83,19 +108,28 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
                      .is_whole = !is_over_base};
   }
 
+  std::optional<MergedImages> base;
+  std::set<std::string> packages_of_base;
+  const std::string changes = is_over_base ? staging->changes() : std::string();
+  if (is_over_base) {
+    base.emplace(bases);
+    packages_of_base = DistributionNames(place);
+  }
   EnvironmentSummary summary;
   if (!is_there) summary.source = Realise(recipe.source, place, log, ThrowIfInterrupted);
-  if (is_over_base) DropStaleBytecode(place, staging->changes());
+  if (is_over_base) DropStaleBytecode(place, changes);
   options.manifest.kind = FindEnvironmentKind(place);  // before the rules remove its marks
   if (is_over_base && options.manifest.kind == EnvironmentKind::kPython) {
     // A base that was a venv lost its marks.
-    options.manifest.kind = MergedImages(bases).top().manifest().kind;
+    options.manifest.kind = base->top().manifest().kind;
   }
   const unsigned jobs = ResolveJobs(options.jobs);
   summary.rules = ApplyRules({.path = place,
                               .original = is_there ? recipe.source.path : place,
                               .image = recipe.name,
                               .rebuild = RebuildCommand(recipe, summary.source),
+                              // Excludes are of what the base has, too.
+                              .changes = recipe.excludes.empty() ? changes : std::string(),
                               .recipe = recipe,
                               .build_places = summary.source.build_places,
                               .jobs = jobs,
@@ -104,7 +138,18 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   if (options.manifest.kind == EnvironmentKind::kConda) {
     summary.activation = RecordActivation(place, recipe.prefix, log, ThrowIfInterrupted);
   }
-  Inspection inspection = Inspect(place, recipe, jobs, ThrowIfInterrupted);
+  std::string known_needs;
+  BuiltImage built{.path = {}, .bases = bases};
+  if (is_over_base) {
+    if (recipe.excludes.empty()) {
+      AddBoundOfBase(base->top(), place, changes, summary.rules.bound);
+    }
+    known_needs = KnownNeeds(base->top(), recipe, changes);
+    bool everything = false;
+    built.changed = FindChangedPackages(place, changes, packages_of_base, everything);
+    if (everything) built.changed.reset();
+  }
+  Inspection inspection = Inspect(place, recipe, std::move(known_needs), jobs, ThrowIfInterrupted);
 
   options.directory = place;
   options.name = recipe.name;
@@ -124,7 +169,10 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   AddSection(options, kNeedsSection, std::move(inspection.needs));
   AddSection(options, kSbomSection, std::move(inspection.sbom));
   if (surroundings.check) {
-    options.check = [&](const std::string& path) { surroundings.check(path, recipe, bases, log); };
+    options.check = [&](const std::string& path) {
+      built.path = path;
+      surroundings.check(built, recipe, log);
+    };
   }
   summary.image = Build(options, progress);
   summary.log = log.path();

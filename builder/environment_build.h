@@ -2,17 +2,27 @@
 #define FIRN_BUILDER_ENVIRONMENT_BUILD_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "builder/activation.h"
 #include "builder/build.h"
+#include "builder/layer_changes.h"
 #include "builder/recipe.h"
 #include "builder/rules.h"
 #include "builder/source.h"
 
 namespace firn {
+
+// An image that has not got its name yet.
+struct BuiltImage {
+  std::string path;                // of its file
+  std::vector<std::string> bases;  // that it is a layer over, if any
+  // Where its base works, what need be looked at; nullopt: everything.
+  std::optional<ChangedPackages> changed = {};
+};
 
 // What the builder needs done by those who know of mounts and jobs.
 struct BuildSurroundings {
@@ -24,11 +34,8 @@ struct BuildSurroundings {
   // anything is made.
   std::function<std::string(const std::string& prefix, const std::vector<std::string>& bases)>
       enter_place;
-  // Runs the recipe's checks in the image, which is a layer over `bases`, if any; throws where one
-  // fails. `path` is the image's file.
-  std::function<void(const std::string& path, const Recipe& recipe,
-                     const std::vector<std::string>& bases, BuildLog& log)>
-      check;
+  // Runs the recipe's checks in the image; throws where one fails.
+  std::function<void(const BuiltImage& image, const Recipe& recipe, BuildLog& log)> check;
   std::function<void(std::string_view line)> show;  // a line that a tool printed
 };
 

@@ -15,10 +15,10 @@ struct Inspection {
   std::string sbom;      // CycloneDX JSON
 };
 
-// Reads the tree at its prefix, `jobs` files at once; runs nothing of it. `poll` is called often
-// and may throw to give up.
-Inspection Inspect(const std::string& tree, const Recipe& recipe, unsigned jobs,
-                   const std::function<void()>& poll);
+// Reads the tree at its prefix, `jobs` files at once; runs nothing of it. `known_needs`: its needs
+// where they are known already, else empty. `poll` is called often and may throw to give up.
+Inspection Inspect(const std::string& tree, const Recipe& recipe, std::string known_needs,
+                   unsigned jobs, const std::function<void()>& poll);
 
 }  // namespace firn
 

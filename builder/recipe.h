@@ -19,6 +19,7 @@ enum class SourceKind {
   kCondaEnvironment,  // environment.yml: not a lock, to be resolved
   kCondaExplicit,     // conda list --explicit
   kCondaLock,         // conda-lock.yml
+  kPixiLock,          // pixi.lock
 };
 
 struct RecipeSource {

@@ -26,8 +26,10 @@ constexpr uint64_t kLongestCheck = 7 * 86400;
 constexpr char kToolNames[] = "uv, pip, conda, mamba or micromamba";
 constexpr std::array<std::string_view, 5> kTools{"uv", "pip", "conda", "mamba", "micromamba"};
 constexpr char kSourceKindNames[] =
-    "directory, archive, uv, pylock, requirements, conda-environment, conda-explicit or conda-lock";
-constexpr std::array<std::pair<std::string_view, SourceKind>, 8> kSourceKinds{{
+    "directory, archive, uv, pylock, requirements, conda-environment, conda-explicit, conda-lock "
+    "or "
+    "pixi-lock";
+constexpr std::array<std::pair<std::string_view, SourceKind>, 9> kSourceKinds{{
     {"directory", SourceKind::kDirectory},
     {"archive", SourceKind::kArchive},
     {"uv", SourceKind::kUvProject},
@@ -36,6 +38,7 @@ constexpr std::array<std::pair<std::string_view, SourceKind>, 8> kSourceKinds{{
     {"conda-environment", SourceKind::kCondaEnvironment},
     {"conda-explicit", SourceKind::kCondaExplicit},
     {"conda-lock", SourceKind::kCondaLock},
+    {"pixi-lock", SourceKind::kPixiLock},
 }};
 
 class RecipeReader : public YamlTableReader<RecipeReader> {

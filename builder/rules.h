@@ -18,6 +18,9 @@ struct RuledTree {
                          // to `path` where it was realised there
   std::string image;     // the image's name, for messages in markers
   std::string rebuild;   // the command that makes the image again, for the same
+  // Of a layer, the upper directory of the overlay that `path` is: what is new there is worked on,
+  // the base's files are as its own build made them. Empty: the whole tree is.
+  std::string changes = {};
   const Recipe& recipe;
   std::vector<std::string> build_places;  // further directories that no file should name
   unsigned jobs;
@@ -26,13 +29,13 @@ struct RuledTree {
 };
 
 struct RulesReport {
-  uint64_t excluded = 0;           // files and directories that were left out
-  uint64_t scripts = 0;            // programs that now find their interpreter beside themselves
-  uint64_t relocated = 0;          // files in which another prefix was replaced
-  uint64_t stripped_bytes = 0;     // that were saved
+  uint64_t excluded = 0;        // files and directories that were left out
+  uint64_t scripts = 0;         // programs that now find their interpreter beside themselves
+  uint64_t relocated = 0;       // files in which another prefix was replaced
+  uint64_t stripped_bytes = 0;  // that were saved
   // The prefix of the interpreter that a venv was flattened with, by all its names.
   std::vector<std::string> base_python;
-  std::vector<std::string> bound;  // files that only work at the prefix, relative to it
+  std::vector<std::string> bound;      // files that only work at the prefix, relative to it
   std::vector<std::string> leftovers;  // files that name a path of the build or of the original
 };
 

@@ -30,6 +30,7 @@ RealisedSource RealiseBy(const SourceJob& job) {
     case SourceKind::kCondaEnvironment:
     case SourceKind::kCondaExplicit:
     case SourceKind::kCondaLock:
+    case SourceKind::kPixiLock:
       return RealiseConda(job);
     case SourceKind::kArchive:
       return RealiseArchive(job);

@@ -6,6 +6,8 @@
 
 #include "builder/conda_base.h"
 #include "builder/conda_lock.h"
+#include "builder/layer_changes.h"
+#include "builder/pixi_lock.h"
 #include "builder/source_base.h"
 #include "builder/source_parts.h"
 #include "format/error.h"
@@ -17,7 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr char kGetConda[] =
     "Install micromamba (one program, https://mamba.readthedocs.io), mamba or conda (Miniforge), "
-    "and have it in PATH.";
+    "and have it in PATH. pixi gets it by: pixi global install micromamba";
 
 std::string FindCondaTool(const SourceJob& job) {
   const std::string& tool = job.source.tool;
@@ -58,7 +60,8 @@ void InstallExplicit(const SourceJob& job, const std::string& tool, std::string 
   job.tools.Run({.words = std::move(words)});
 }
 
-void InstallByItsPip(const SourceJob& job, const std::string& requirements) {
+// Packages of PyPI, by the environment's own pip, or by uv where it has none.
+void InstallPythonPackages(const SourceJob& job, const std::string& requirements) {
   const std::string python = job.tree + "/bin/python";
   const std::string file = job.scratch + "/requirements.txt";
   WriteScratchFile(file, requirements);
@@ -67,8 +70,15 @@ void InstallByItsPip(const SourceJob& job, const std::string& requirements) {
                 "Lock it again with python and pip among conda's packages.")
         .WithPath(job.source.path);
   }
-  job.tools.Run({.words = {python, "-m", "pip", "install", "--no-deps", "--require-hashes",
-                           "--no-compile", "-r", file}});
+  if (DistributionNames(job.tree).contains("pip")) {
+    job.tools.Run({.words = {python, "-m", "pip", "install", "--no-deps", "--require-hashes",
+                             "--no-compile", "-r", file}});
+    return;
+  }
+  const std::string uv = job.tools.FindFirst(
+      {"uv"}, "Lock it again with pip among conda's packages, or install uv (pip install uv).");
+  job.tools.Run({.words = {uv, "pip", "install", "--python", python, "--no-deps",
+                           "--require-hashes", "-r", file}});
 }
 
 RealisedSource RealiseExplicit(const SourceJob& job, std::string list) {
@@ -89,11 +99,35 @@ RealisedSource RealiseExplicit(const SourceJob& job, std::string list) {
 RealisedSource RealiseCondaLock(const SourceJob& job, std::string text) {
   const CondaLockPart part = ReadCondaLock(text, job.source.path, CondaPlatform());
   InstallExplicit(job, FindCondaTool(job), part.explicit_list);
-  if (!part.requirements.empty()) InstallByItsPip(job, part.requirements);
+  if (!part.requirements.empty()) InstallPythonPackages(job, part.requirements);
   RealisedSource realised;
   const std::string name = fs::path(job.source.path).filename().string();
   realised.locks.push_back({name, std::move(text)});
   realised.rebuild = {.kind = SourceKind::kCondaLock, .path = name};
+  return realised;
+}
+
+// By conda's own tools, as it names every file: pixi itself installs below its project only, and
+// would have to be told of a prefix elsewhere.
+RealisedSource RealisePixiLock(const SourceJob& job) {
+  const fs::path lock(job.source.path);
+  if (!IsThere(lock)) {
+    throw Error(ErrorKind::kInput, "expected a lock, found none beside the manifest",
+                "Lock it:\n  pixi lock --manifest-path " + lock.parent_path().string() +
+                    "\nby pixi (https://pixi.sh; the pixi of PyPI is another program).")
+        .WithPath(lock.string());
+  }
+  std::string text = ReadSourceFile(lock.string());
+  const CondaLockPart part = ReadPixiLock(text, lock.string(), "default", CondaPlatform());
+  InstallExplicit(job, FindCondaTool(job), part.explicit_list);
+  if (!part.requirements.empty()) InstallPythonPackages(job, part.requirements);
+  RealisedSource realised;
+  realised.locks.push_back({"pixi.lock", std::move(text)});
+  for (const char* manifest : {"pixi.toml", "pyproject.toml"}) {
+    const fs::path file = lock.parent_path() / manifest;
+    if (IsThere(file)) realised.locks.push_back({manifest, ReadSourceFile(file.string())});
+  }
+  realised.rebuild = {.kind = SourceKind::kPixiLock, .path = "pixi.lock"};
   return realised;
 }
 
@@ -132,6 +166,7 @@ RealisedSource RealiseEnvironmentFile(const SourceJob& job, std::string text) {
 }  // namespace
 
 RealisedSource RealiseConda(const SourceJob& job) {
+  if (job.source.kind == SourceKind::kPixiLock) return RealisePixiLock(job);
   std::string text = ReadSourceFile(job.source.path);
   switch (job.source.kind) {
     case SourceKind::kCondaExplicit:

@@ -27,7 +27,8 @@ constexpr std::array<std::string_view, 16> kArchiveEndings{
     ".tar",     ".tar.gz", ".tgz",     ".tar.bz2", ".tbz2", ".tbz",      ".tar.xz", ".txz",
     ".tar.zst", ".tzst",   ".tar.lz4", ".tar.lz",  ".tlz",  ".tar.lzma", ".tar.Z",  ".taz"};
 constexpr char kKnownSources[] =
-    "Give an environment's directory, a uv project, pylock.toml, requirements.txt, a conda list or "
+    "Give an environment's directory, a project of uv or pixi, pylock.toml, requirements.txt, a "
+    "conda list or "
     "lock, environment.yml, a tar archive, or a recipe (firn-recipe(5)); a recipe can name the "
     "kind of a file with another name.";
 
@@ -88,10 +89,14 @@ std::optional<SourceKind> KindOfFile(const fs::path& path) {
   return IsExplicitList(path.string()) ? SourceKind::kCondaExplicit : SourceKind::kRequirements;
 }
 
-// project.name of pyproject.toml.
-std::string ProjectName(const std::string& directory) {
-  const std::string path = directory + "/pyproject.toml";
-  return ParseToml(ReadSourceFile(path), path)["project"]["name"].value_or(std::string());
+// The name of a project that its manifest, pyproject.toml or pixi.toml, gives.
+std::string ProjectName(const std::string& path) {
+  const toml::table manifest = ParseToml(ReadSourceFile(path), path);
+  for (const char* table : {"project", "workspace"}) {
+    const std::string name = manifest[table]["name"].value_or(std::string());
+    if (!name.empty()) return name;
+  }
+  return {};
 }
 
 // "name: science" of environment.yml.
@@ -116,7 +121,7 @@ std::string NameOfSource(const RecipeSource& source) {
     case SourceKind::kArchive:
       return std::string(WithoutArchiveEnding(path.filename().string()));
     case SourceKind::kUvProject:
-      name = ProjectName(source.path);
+      name = ProjectName(source.path + "/pyproject.toml");
       return name.empty() ? path.filename().string() : name;
     case SourceKind::kPylock:
       name = path.stem().string();  // "pylock" or "pylock.NAME"
@@ -126,12 +131,23 @@ std::string NameOfSource(const RecipeSource& source) {
       name = EnvironmentName(source.path);
       if (!name.empty()) return name;
       break;
+    case SourceKind::kPixiLock:
+      for (const char* manifest : {"pixi.toml", "pyproject.toml"}) {
+        const std::string file = (path.parent_path() / manifest).string();
+        if (name.empty() && IsThere(file)) name = ProjectName(file);
+      }
+      if (!name.empty()) return name;
+      break;
     case SourceKind::kRequirements:
     case SourceKind::kCondaExplicit:
     case SourceKind::kCondaLock:
       break;
   }
   return path.parent_path().filename().string();
+}
+
+RecipeSource PixiSource(const fs::path& directory) {
+  return {.kind = SourceKind::kPixiLock, .path = (directory / "pixi.lock").string()};
 }
 
 }  // namespace
@@ -160,10 +176,14 @@ RecipeSource DetectSource(const std::string& path) {
     throw Error(ErrorKind::kInput, "does not exist", kKnownSources).WithPath(path);
   }
   if (fs::is_directory(path, error)) {
-    const bool is_project = IsThere(absolute / "pyproject.toml") || IsThere(absolute / "uv.lock");
-    if (is_project && !IsEnvironment(source.path)) source.kind = SourceKind::kUvProject;
+    if (IsEnvironment(source.path)) return source;
+    const bool is_pixis = IsThere(absolute / "pixi.lock") || IsThere(absolute / "pixi.toml");
+    const bool is_uvs = IsThere(absolute / "uv.lock");
+    if (is_pixis && !is_uvs) return PixiSource(absolute);
+    if (is_uvs || IsThere(absolute / "pyproject.toml")) source.kind = SourceKind::kUvProject;
     return source;
   }
+  if (name == "pixi.lock" || name == "pixi.toml") return PixiSource(absolute.parent_path());
   if (name == "uv.lock" || name == "pyproject.toml") {
     source.kind = SourceKind::kUvProject;
     source.path = absolute.parent_path().string();

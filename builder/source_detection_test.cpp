@@ -56,6 +56,16 @@ TEST_F(SourceDetectionTest, ProjectsAreKnownByTheirFiles) {
     EXPECT_EQ(source.kind, SourceKind::kUvProject) << path;
     EXPECT_EQ(source.path, project);
   }
+  for (const char* name : {"pixi.toml", "pixi.lock"}) {
+    const std::string pixis = Make("pixi/" + std::string(name), "[workspace]\nname = 'p'\n");
+    for (const std::string& path : {pixis, directory_.path() + "/pixi"}) {
+      EXPECT_EQ(DetectSource(path).kind, SourceKind::kPixiLock) << path;
+      EXPECT_EQ(DetectSource(path).path, directory_.path() + "/pixi/pixi.lock");
+    }
+  }
+  EXPECT_EQ(Filled(directory_.path() + "/pixi").name, "p");
+  Make("pixi/uv.lock");
+  EXPECT_EQ(DetectSource(directory_.path() + "/pixi").kind, SourceKind::kUvProject);
   Make("project/pyvenv.cfg");
   EXPECT_EQ(DetectSource(project).kind, SourceKind::kDirectory);
 }

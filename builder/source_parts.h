@@ -23,7 +23,7 @@ struct SourceJob {
 RealisedSource RealiseUvProject(const SourceJob& job);
 RealisedSource RealisePylock(const SourceJob& job);
 RealisedSource RealiseRequirements(const SourceJob& job);  // by uv or pip
-RealisedSource RealiseConda(const SourceJob& job);         // all three kinds
+RealisedSource RealiseConda(const SourceJob& job);         // all four kinds
 RealisedSource RealiseArchive(const SourceJob& job);
 
 // False where that cannot be told, too.

@@ -77,18 +77,19 @@ class BuildPlace {
       .WithPath(settings.output);
 }
 
-void CheckImage(const CheckSettings& settings, const std::string& path, const Recipe& recipe,
-                const std::vector<std::string>& bases, BuildLog& log) {
-  ImageChecks checks{.default_checks = recipe.default_checks, .checks = recipe.checks};
+void CheckImage(const CheckSettings& settings, const BuiltImage& image, const Recipe& recipe,
+                BuildLog& log) {
+  ImageChecks checks{
+      .default_checks = recipe.default_checks, .checks = recipe.checks, .changed = image.changed};
   // The image is checked where it is written, which need not be beside its base.
-  for (const std::string& base : bases) {
+  for (const std::string& base : image.bases) {
     checks.base_directories.push_back(std::filesystem::absolute(base).parent_path().string());
   }
   try {
     RunChecks(
-        path, checks, [&](std::string_view line) { log.Write(line); }, ThrowIfInterrupted);
+        image.path, checks, [&](std::string_view line) { log.Write(line); }, ThrowIfInterrupted);
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kCheck) ThrowFailed(error, settings, path);
+    if (error.kind() == ErrorKind::kCheck) ThrowFailed(error, settings, image.path);
     if (error.kind() == ErrorKind::kInterrupted) throw;
     throw Error(error.kind(), "cannot check the image: " + error.message(),
                 error.remedy() + (error.remedy().empty() ? "" : "\n") +
@@ -109,9 +110,9 @@ BuildSurroundings SurroundingsOfBuild(const CheckSettings& checks) {
       .check = {},
       .show = {}};
   if (checks.run) {
-    surroundings.check = [checks](const std::string& path, const Recipe& recipe,
-                                  const std::vector<std::string>& bases,
-                                  BuildLog& log) { CheckImage(checks, path, recipe, bases, log); };
+    surroundings.check = [checks](const BuiltImage& image, const Recipe& recipe, BuildLog& log) {
+      CheckImage(checks, image, recipe, log);
+    };
   }
   return surroundings;
 }

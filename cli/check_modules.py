@@ -2,6 +2,9 @@
 
 Each in a process of its own, so that one cannot help or hurt another, and one that crashes is
 named. sys.argv[1] is the prefix: packages elsewhere are the host's.
+
+Of a layer, sys.argv[2] and [3] name the packages that it installs and those of the base that it
+replaces: theirs and those that depend on a replaced one are imported, the rest is as in the base.
 """
 import importlib
 import importlib.metadata
@@ -52,14 +55,41 @@ def importable(name):
         and not parts[0].startswith("__")
 
 
-def modules(prefix):
-    packages, names = 0, set()
+def normal(name):
+    return re.sub("[-_.]+", "-", name).lower()
+
+
+def name_of(distribution):
+    return normal(distribution.metadata["Name"] or "")
+
+
+def required_names(distribution):
+    """What it requires, whatever the markers and extras."""
+    found = (re.match(r"[A-Za-z0-9][\w.-]*", text) for text in distribution.requires or ())
+    return {normal(match.group()) for match in found if match}
+
+
+def concerned(distributions, installed, replaced):
+    """Names of the packages that a layer may have broken."""
+    requires = {name_of(d): required_names(d) for d in distributions}
+    broken, more = set(replaced), True
+    while more:
+        more = {name for name, names in requires.items() if names & broken} - broken
+        broken |= more
+    return broken | set(installed)
+
+
+def modules(prefix, layer):
+    distributions = []
     for distribution in importlib.metadata.distributions():
         place = os.path.realpath(distribution.locate_file(""))
         if place == prefix or place.startswith(prefix + os.sep):
-            packages += 1
-            names.update(filter(importable, top_level_names(distribution)))
-    return packages, sorted(names)
+            distributions.append(distribution)
+    if layer:
+        wanted = concerned(distributions, *(names.split() for names in layer))
+        distributions = [d for d in distributions if name_of(d) in wanted]
+    names = {name for d in distributions for name in filter(importable, top_level_names(d))}
+    return len(distributions), sorted(names)
 
 
 def start(name):
@@ -104,7 +134,7 @@ def report(name, status, output):
 
 
 def main():
-    packages, names = modules(os.path.realpath(sys.argv[1]))
+    packages, names = modules(os.path.realpath(sys.argv[1]), sys.argv[2:])
     waiting, running, failed = list(reversed(names)), {}, []
     while waiting or running:
         while waiting and len(running) < JOBS:

@@ -62,15 +62,25 @@ std::string WithPrefix(std::string word, const std::string& prefix) {
   return word;
 }
 
+NamedCheck ModulesCheck(const ImageChecks& checks, const std::string& python,
+                        const std::string& prefix) {
+  NamedCheck check{.name = "import of every module",
+                   .command = {python, "-B", "-c", kCheckModulesProgram, prefix},
+                   .timeout = kDefaultTimeout};
+  if (!checks.changed) return check;
+  check.name += " that the layer changes";
+  check.command.push_back(Joined(checks.changed->installed));
+  check.command.push_back(Joined(checks.changed->replaced));
+  return check;
+}
+
 // In the view of the image.
 std::vector<NamedCheck> ListChecks(const ImageChecks& checks, const std::string& prefix) {
   std::vector<NamedCheck> list;
   const std::string python = checks.default_checks ? FindPythonIn(prefix) : std::string();
   if (!python.empty()) {
     list.push_back({"pip check", {python, "-B", "-c", kCheckPipProgram}, kDefaultTimeout});
-    list.push_back({"import of every module",
-                    {python, "-B", "-c", kCheckModulesProgram, prefix},
-                    kDefaultTimeout});
+    list.push_back(ModulesCheck(checks, python, prefix));
   }
   for (const RecipeCheck& check : checks.checks) {
     NamedCheck named{.name = {}, .command = {}, .timeout = check.timeout};

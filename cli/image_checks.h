@@ -2,10 +2,12 @@
 #define FIRN_CLI_IMAGE_CHECKS_H_
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "builder/layer_changes.h"
 #include "builder/recipe.h"
 
 namespace firn {
@@ -14,6 +16,9 @@ struct ImageChecks {
   bool default_checks = true;  // pip check and the import of every module, where there is a Python
   std::vector<RecipeCheck> checks;
   std::vector<std::string> base_directories = {};  // where bases are looked for, too
+  // Of the modules, those of these packages and of what depends on one that they replace are
+  // enough; nullopt: all.
+  std::optional<ChangedPackages> changed = {};
 };
 
 // Runs checks in the image as `firn run --no-daemon` would run them, one after the other, in

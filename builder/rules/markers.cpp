@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "builder/inspect/tree_file.h"
 #include "builder/rules/pip_stub.h"
 #include "builder/utf8.h"
 
@@ -20,12 +21,20 @@ std::vector<std::string> MessageLines(const RuledTree& tree) {
           "    . DIRECTORY/bin/activate"};
 }
 
-// "lib/python3.11" for its os.py.
-bool IsStandardLibrary(const std::string& path) {
-  const std::string directory = ParentOf(path);
-  const std::string parent = ParentOf(directory);
-  return NameOf(path) == "os.py" && NameOf(directory).starts_with("python3.") &&
-         (parent == "lib" || parent == "lib64" || parent == "usr/lib");
+// "lib/python3.11", in a layer its base's too.
+std::vector<std::string> StandardLibraries(const RuleWork& work) {
+  std::vector<std::string> libraries;
+  for (const std::string parent : {"lib", "lib64", "usr/lib"}) {
+    if (work.TypeOf(parent) != TreeEntry::Type::kDirectory) continue;
+    for (const std::string& name : NamesIn(work.At(parent))) {
+      const std::string library = parent + "/" + name;
+      if (name.starts_with("python3.") && work.TypeOf(library) == TreeEntry::Type::kDirectory &&
+          work.TypeOf(library + "/os.py") == TreeEntry::Type::kRegular) {
+        libraries.push_back(library);
+      }
+    }
+  }
+  return libraries;
 }
 
 }  // namespace
@@ -34,18 +43,16 @@ void PutMarkers(RuleWork& work) {
   const std::vector<std::string> lines = MessageLines(work.tree());
   std::string text;
   for (const std::string& line : lines) text += (text.empty() ? "" : "\n ") + line;
-  const std::vector<TreeEntry> libraries =
-      work.Files([](const TreeEntry& file) { return IsStandardLibrary(file.path); });
-  for (const TreeEntry& file : libraries) {
-    work.Write(ParentOf(file.path) + "/EXTERNALLY-MANAGED",
-               "[externally-managed]\nError=" + text + "\n");
+  const std::vector<std::string> libraries = StandardLibraries(work);
+  for (const std::string& library : libraries) {
+    work.Write(library + "/EXTERNALLY-MANAGED", "[externally-managed]\nError=" + text + "\n");
   }
   // pip with --break-system-packages would fall back to ~/.local, where every image of this user
   // would find what it installs. pip reads this file beside sys.prefix whatever the environment.
   if (!libraries.empty() && !work.TypeOf("pip.conf")) {
     work.Write("pip.conf", "[install]\nuser = false\n");
   }
-  for (const TreeEntry& file : libraries) PutPipStubs(work, ParentOf(file.path), lines);
+  for (const std::string& library : libraries) PutPipStubs(work, library, lines);
   if (work.TypeOf("conda-meta") == TreeEntry::Type::kDirectory) {
     std::string message;
     for (const std::string& line : lines) message += (message.empty() ? "" : "\n") + line;

@@ -55,6 +55,7 @@ class RuleTest : public testing::Test {
                   .original = {},
                   .image = {},
                   .rebuild = {},
+                  .changes = {},
                   .recipe = recipe_,
                   .build_places = {},
                   .jobs = 2,

@@ -21,6 +21,7 @@ constexpr size_t kCopyPiece = size_t{1} << 20;
 constexpr char kRemedy[] =
     "Changes are kept under TMPDIR: free space there, or set it to a directory with more.";
 constexpr char kNewSuffix[] = ".firn-new";
+constexpr std::string_view kByteCode = "__pycache__";
 
 TreeEntry::Type TypeOfMode(mode_t mode) {
   if (S_ISDIR(mode)) return TreeEntry::Type::kDirectory;
@@ -30,7 +31,7 @@ TreeEntry::Type TypeOfMode(mode_t mode) {
 
 class Lister {
  public:
-  Lister(const std::string& root, const std::function<void()>& poll) : root_(root), poll_(poll) {}
+  Lister(const RuledTree& tree) : root_(tree.path), changes_(tree.changes), poll_(tree.poll) {}
 
   std::vector<TreeEntry> Run() {
     ListDirectory("");
@@ -38,8 +39,19 @@ class Lister {
   }
 
  private:
+  std::vector<std::string> Names(const std::string& directory) const {
+    if (changes_.empty() || NameOf(directory) == kByteCode) {
+      return NamesIn(root_ + "/" + directory);
+    }
+    // Whiteouts among them are not there in the tree.
+    std::vector<std::string> names = NamesIn(changes_ + "/" + directory);
+    const auto place = std::ranges::lower_bound(names, kByteCode);
+    if (place == names.end() || *place != kByteCode) names.insert(place, std::string(kByteCode));
+    return names;
+  }
+
   void ListDirectory(const std::string& directory) {
-    for (const std::string& name : NamesIn(root_ + "/" + directory)) {
+    for (const std::string& name : Names(directory)) {
       poll_();
       TreeEntry entry;
       entry.path = directory.empty() ? name : directory + "/" + name;
@@ -56,6 +68,7 @@ class Lister {
   }
 
   const std::string& root_;
+  const std::string& changes_;
   const std::function<void()>& poll_;
   std::vector<TreeEntry> entries_;
 };
@@ -92,7 +105,7 @@ const std::string& RuleWork::prefix() const {
 }
 
 const std::vector<TreeEntry>& RuleWork::Entries() {
-  if (!entries_) entries_ = Lister(tree_.path, tree_.poll).Run();
+  if (!entries_) entries_ = Lister(tree_).Run();
   return *entries_;
 }
 

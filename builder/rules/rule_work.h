@@ -40,7 +40,8 @@ class RuleWork {
   const std::string& prefix() const;
   std::string At(std::string_view path) const { return tree_.path + "/" + std::string(path); }
 
-  // Everything in the tree, directories before what is in them, in the order of the names' bytes.
+  // Everything in the tree, or of a layer what is new in it and the caches of byte code beside what
+  // changed, directories before what is in them, in the order of the names' bytes.
   // What cannot be read is left out: whoever writes the image names it. Valid until the next
   // change.
   const std::vector<TreeEntry>& Entries();

@@ -118,6 +118,20 @@ class Channel:
                           *(f"- {json.dumps(entry)}" for entry in entries), ""])
 
 
+    def pixi_lock(self, python_packages=""):
+        """The same as pixi.lock of version 6; python_packages: entries for PyPI's, as text."""
+        pypi = [line for line in python_packages.splitlines() if line.startswith("- ")]
+        entries = [f"- conda: file://{path}" for path, _ in self.packages] + pypi
+        hashes = [f"- conda: file://{path}\n"
+                  f"  sha256: {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+                  f"  md5: {hashlib.md5(path.read_bytes()).hexdigest()}"
+                  for path, _ in self.packages]
+        return "\n".join(["version: 6", "environments:", "  default:", "    channels:",
+                          f"    - url: file://{self.directory}/", "    packages:",
+                          "      linux-64:", *(f"      {entry}" for entry in entries),
+                          "packages:", *hashes, python_packages])
+
+
 def add_python(channel):
     """Debian's Python as conda has one: a package, which looks at its own site-packages."""
     full, short = python_version()

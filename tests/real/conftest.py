@@ -151,6 +151,22 @@ def check_alone(firn_alone):
     return check
 
 
+@pytest.fixture(scope="session")
+def other_day():
+    """Variables with which firn, and what it starts, take it for another day.
+
+    A day of the past, on which the certificates of PyPI's are valid already.
+    """
+    libraries = sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+    if not libraries:
+        pytest.skip("faketime is not installed")
+    environment = {"LD_PRELOAD": str(libraries[0]), "FAKETIME": "-40h"}
+    days = [subprocess.run(["date", "+%F"], check=True, stdout=subprocess.PIPE,
+                           env=os.environ | more).stdout for more in ({}, environment)]
+    assert days[0] != days[1]
+    return environment
+
+
 class Venv:
     """A venv of Debian's Python with pip and compiled wheels, and its image.
 

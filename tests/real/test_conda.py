@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -11,6 +12,7 @@ import pytest
 
 import conda_channel
 from harness.mounts import unsquash
+from projects import make_lock, names_of
 
 PREFIX = "/opt/firn-real/conda"
 # Longer and shorter than where the environment was installed.
@@ -40,6 +42,7 @@ def real_client():
     for name in ("conda", "mamba", "micromamba"):
         if program := shutil.which(name):
             return pathlib.Path(program).parent, name
+    # conda-express, of PyPI, is none: its first command of any kind fetches conda from conda-forge.
     pytest.skip("no conda, mamba or micromamba in PATH, and PyPI has none")
 
 
@@ -49,11 +52,12 @@ def environment(programs, cache, **more):
     return os.environ | {"PATH": path, "CONDA_PKGS_DIRS": str(cache)} | more
 
 
-def build(firn, source, image, programs, *options, user=None, prefix=PREFIX, compile=False):
+def build(firn, source, image, programs, *options, user=None, prefix=PREFIX, compile=False,
+          **more):
     home = {} if user is None else {"HOME": str(user.home), "TMPDIR": str(user.home)}
     return firn.run("build", source, "-o", image, "--name", "conda", "--prefix", prefix, "--level",
                     "1", *([] if compile else ["--no-compile"]), *options, user=user,
-                    env=environment(programs, image.parent / "pkgs", **home))
+                    env=environment(programs, image.parent / "pkgs", **home, **more))
 
 
 def client_list(client, prefix):
@@ -135,6 +139,39 @@ def test_a_lock_gives_the_files_of_the_explicit_list(firn, explicit, channel, cl
     assert firn.run("inspect", "--lock", directory / "lock.firn").stdout == channel.lock()
 
 
+def test_a_pixi_project_has_conda_packages_and_pypis(firn, channel, client, uv, run_alone,
+                                                     directory, tools):
+    project = directory / "project"
+    project.mkdir()
+    (project / "pixi.toml").write_text("[workspace]\nname = 'weather'\n")
+    make_lock(uv, directory / "pylock.toml", "six==1.17.0")
+    (wheel,) = re.findall(r"https://[^\"]*\.whl", (directory / "pylock.toml").read_text())
+    (digest,) = re.findall(r"\.whl\".*sha256 = \"(\w+)\"", (directory / "pylock.toml").read_text())
+    six = f"- pypi: {wheel}\n  name: six\n  version: 1.17.0\n  sha256: {digest}\n"
+    (project / "pixi.lock").write_text(channel.pixi_lock(six))
+    code = ("from rattler import LockFile\n"
+            f"found = LockFile.from_path({str(project / 'pixi.lock')!r}).default_environment()\n"
+            "print(sum(len(packages) for packages in found.packages_by_platform().values()))")
+    listed = subprocess.run([tools / "python", "-c", code], check=True, stdout=subprocess.PIPE,
+                            text=True).stdout
+    assert int(listed) == len(channel.packages) + 1  # it is a lock to rattler, which pixi uses
+    image = directory / "weather.firn"
+    firn.run("build", project, "-o", image, "--level", "1", "--no-compile", "--no-check",
+             "--prefix", PREFIX, env=uv.environment(
+                 CONDA_PKGS_DIRS=str(directory / "pkgs"),
+                 PATH=f"{client}:{uv.program.parent}:/usr/bin:/bin:/usr/sbin:/sbin"))
+    check_works(run_alone, image, PREFIX, [project, channel.directory, directory / "pkgs"])
+    assert names_of(firn, image)["six"] == "1.17.0"
+    assert firn.run("run", image, "--", "python", "-c", "import six; print(six.__file__)") \
+        .stdout.startswith(f"{PREFIX}/lib/")
+    assert firn.run("inspect", "--lock", image).stdout.find("version: 6") >= 0
+    (project / "pixi.lock").unlink()
+    refused = firn.run("build", project, "-o", directory / "n.firn", check=False)
+    assert refused.returncode == 3
+    assert f"pixi lock --manifest-path {project}" in refused.stderr
+    assert "https://pixi.sh" in refused.stderr
+
+
 def test_the_packages_are_the_clients_list(firn, explicit, installed, client):
     expected = client_list(client, installed)
     assert [package[0] for package in expected] == ["greeter", "python", "show", "table"]
@@ -150,14 +187,14 @@ def test_the_exported_list_is_what_it_was_made_of(firn, explicit, channel):
     assert sorted(exported) == sorted(channel.explicit().split())
 
 
-def test_two_users_and_directories_give_the_same_image(firn, channel, client, root_user,
-                                                       ordinary_user):
+def test_two_days_directories_and_users_give_the_same_image(firn, channel, client, root_user,
+                                                            ordinary_user, other_day):
     ids = set()
-    for number, user in enumerate((root_user, ordinary_user)):
-        place = user.make_directory(f"same-conda-{number}")
+    for user, day in ((root_user, {}), (ordinary_user, other_day)):
+        place = user.make_directory(f"same-conda-{len(day)}")
         (place / "list.txt").write_text(channel.explicit())
         build(firn, place / "list.txt", place / "c.firn", client, "--no-check", user=user,
-              compile=True)
+              compile=True, **day)
         ids.add(image_id(firn, place / "c.firn"))
     assert len(ids) == 1
 

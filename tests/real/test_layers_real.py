@@ -5,7 +5,9 @@ import pytest
 from projects import PYTHON, log_of, make_lock, make_project, names_of
 
 PREFIX = "/opt/firn-real/layered"
-QUICK = ("--no-compile", "--level", "1", "--no-check")
+CHECKED = ("--no-compile", "--level", "1")
+QUICK = (*CHECKED, "--no-check")
+CHECK_FAILED = 10
 LAYER_LIMIT = 2 << 20
 
 
@@ -22,7 +24,7 @@ def build(firn, uv, source, image, *options):
 @pytest.fixture(scope="module")
 def base(firn, uv, scratch):
     project = make_project(uv, scratch / "layered-base", "basis", "six==1.17.0",
-                           "markupsafe==3.0.3", "packaging==25.0")
+                           "markupsafe==3.0.3", "packaging==25.0", "html5lib==1.1")
     return build(firn, uv, project, scratch / "layered-base.firn")
 
 
@@ -51,6 +53,32 @@ def test_another_version_in_the_layer_hides_the_bases(firn, uv, base, directory)
     assert names_of(firn, layer)["six"] == "1.16.0" and names_of(firn, base)["six"] == "1.17.0"
     code = "import six, importlib.metadata as m; print(six.__version__, m.version('six'))"
     assert firn.run("run", layer, "--", "python", "-c", code).stdout == "1.16.0 1.16.0\n"
+
+
+def checked(firn, uv, project, base, directory):
+    """What a build with checks ends with."""
+    return firn.run("build", project, "-o", beside(base, directory), "--base", base, "--python",
+                    PYTHON, *CHECKED, "--verbose", env=uv.environment(), check=False)
+
+
+def test_the_checks_are_of_what_is_new(firn, uv, base, directory):
+    project = make_project(uv, directory / "project", "weather", "six==1.17.0", "idna==3.10",
+                           code=CODE)
+    result = checked(firn, uv, project, base, directory)
+    assert result.returncode == 0, result.stderr
+    assert "2 of 2 modules of 2 packages imported" in result.stderr
+    whole = firn.run("check", beside(base, directory))
+    assert "7 of 7 modules of 7 packages imported" in whole.stdout + whole.stderr
+
+
+def test_the_checks_are_of_what_depends_on_a_replaced_package_too(firn, uv, base, directory):
+    """html5lib of the base needs more of six than this one has."""
+    project = make_project(uv, directory / "project", "six", code="def main(): pass\n")
+    result = checked(firn, uv, project, base, directory)
+    assert result.returncode == CHECK_FAILED
+    assert "import html5lib fails" in result.stderr
+    assert "1 of 2 modules of 2 packages imported" in result.stderr
+    assert not beside(base, directory).exists()
 
 
 @pytest.mark.parametrize("kind", ["uv", "pip", "pylock"])

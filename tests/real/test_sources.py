@@ -103,15 +103,17 @@ def test_locked_packages(firn, uv, directory, locks, check_alone, lock, tool):
     assert names_of(firn, directory / "t.firn") == {"six": "1.16.0", "markupsafe": "3.0.3"}
 
 
-def test_two_directories_and_two_users_give_the_same_image(firn, uv, locks, root_user,
-                                                           ordinary_user):
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_two_days_directories_and_users_give_the_same_image(firn, uv, locks, root_user,
+                                                            ordinary_user, other_day, tool):
     ids = set()
-    for number, user in enumerate((root_user, ordinary_user)):
-        place = user.make_directory(f"same-{number}")
-        lock = place / "requirements.txt"
-        lock.write_bytes((locks / "requirements.txt").read_bytes())
-        result = build(firn, uv, lock, place / f"{number}.firn", "--name", "same", "--prefix",
-                       "/opt/firn-real/same", "--no-check", user=user, compile=True)
+    for user, day in ((root_user, {}), (ordinary_user, other_day)):
+        place = user.make_directory(f"{tool}-{len(day)}")
+        (place / "requirements.txt").write_bytes((locks / "requirements.txt").read_bytes())
+        (place / "recipe.yaml").write_text(f"source: {{path: requirements.txt, tool: {tool}}}\n")
+        result = build(firn, uv, place / "recipe.yaml", place / "t.firn", "--name", "same",
+                       "--prefix", "/opt/firn-real/same", "--no-check", user=user,
+                       compile=tool == "uv", **day)
         ids.add(image_id(result))
     assert len(ids) == 1
 
