@@ -253,7 +253,7 @@ KINDS = {
     "a size near 2^63": Kind(
         packed(b"holes", EXTENDED_SIZE, "Q", 2**63 - 1), ("holes",),
         refused("holes", "inode table: a file of 9223372036854775807 bytes has more blocks"),
-        "has more blocks than the inode table can hold"),
+        "bytes has more blocks"),
     "a list of blocks behind the table": Kind(
         packed(b"holes", EXTENDED_SIZE, "Q", 2**28), ("holes",), r"read of inode \d+ fails: .*{}",
         "metadata:"),
