@@ -1,4 +1,4 @@
-"""Hostile images: what is wrong costs its own object, and no other image, job or worker anything."""
+"""Hostile images: what is wrong costs its own object, and nothing else, no job and no worker."""
 
 import contextlib
 import errno
