@@ -24,10 +24,9 @@ bool IsPossibleName(std::string_view name) {
 }
 
 ListingFaults DirectoryReader::FaultsOf(const Inode& directory) const {
-  const BlockKey key{context_.image_number, BlockKind::kBlockMap,
-                     FaultsPosition(directory.number)};
-  return ListingFaults(context_.cache->Get(
-      key, [&] { return FindListingFaults(inodes_, listings_, directory); }));
+  const BlockKey key{context_.image_number, BlockKind::kBlockMap, FaultsPosition(directory.number)};
+  return ListingFaults(
+      context_.cache->Get(key, [&] { return FindListingFaults(inodes_, listings_, directory); }));
 }
 
 Error DirectoryReader::ErrorOf(const Inode& directory, std::string_view name,

@@ -15,7 +15,8 @@
 
 namespace firn {
 
-// May a directory have an entry of this name: not empty, at most 255 bytes, not "." or "..", without
+// May a directory have an entry of this name: not empty, at most 255 bytes, not "." or "..",
+// without
 // '/' and NUL?
 bool IsPossibleName(std::string_view name);
 

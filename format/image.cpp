@@ -139,8 +139,7 @@ struct Image::Parts {
     }
     if (inode.IsDirectory() && inode.directory.parent != directory.number) {
       throw DamagedError("leads to the directory " + std::to_string(ToInt(entry.inode)) +
-                         ", which lies in inode " +
-                         std::to_string(ToInt(inode.directory.parent)));
+                         ", which lies in inode " + std::to_string(ToInt(inode.directory.parent)));
     }
     if (inode.link_count == 0) {
       throw DamagedError("leads to inode " + std::to_string(ToInt(entry.inode)) +
@@ -243,11 +242,11 @@ void Image::ListDirectory(const Inode& directory, uint64_t cookie,
                           const std::function<bool(const DirectoryEntry&)>& visit,
                           const LeftOut& left_out) const {
   Named(parts_->path, [&] {
-    parts_->squashfs->directories.List(
-        directory, cookie, visit, [&](const DirectoryEntry& entry, const Error& error) {
-          if (!left_out) throw error;
-          left_out(entry, error.WithPath(parts_->path));
-        });
+    parts_->squashfs->directories.List(directory, cookie, visit,
+                                       [&](const DirectoryEntry& entry, const Error& error) {
+                                         if (!left_out) throw error;
+                                         left_out(entry, error.WithPath(parts_->path));
+                                       });
   });
 }
 

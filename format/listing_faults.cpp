@@ -123,9 +123,9 @@ class FaultFinder {
   }
 
   [[noreturn]] void Refuse(const char* what, uint64_t most) const {
-    throw DamagedError("directory table: a directory has more than " + std::to_string(most) + " " +
-                           what,
-                       listings_.start() + directory_.directory.listing.block);
+    throw DamagedError(
+        "directory table: a directory has more than " + std::to_string(most) + " " + what,
+        listings_.start() + directory_.directory.listing.block);
   }
 
   const MetadataTable& listings_;

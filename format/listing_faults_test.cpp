@@ -146,8 +146,8 @@ TEST(ListingFaultsTest, AnIndexOfTheWriterIsRight) {
   const DeepTables tables(image.get(), Appendix::ReadImage(image.get(), "image"), cache);
   const Inode inode = tables.inodes.ByReference(tables.super.root);
   ASSERT_GT(inode.directory.index_count, 1u);
-  EXPECT_TRUE(ListingFaults(FindListingFaults(tables.inodes.metadata(), tables.listings, inode))
-                  .none());
+  EXPECT_TRUE(
+      ListingFaults(FindListingFaults(tables.inodes.metadata(), tables.listings, inode)).none());
   const DirectoryReader reader(tables.context, tables.inodes.metadata(), tables.listings);
   for (const auto& child : root.children) {
     const auto entry = reader.Lookup(inode, child->name);

@@ -6,7 +6,7 @@
 
 namespace firn {
 
-// A name that an image's maker chose, for a message: in quotation marks, control characters as \xNN.
+// A name that an image's maker chose, for messages: quoted, with control characters as \xNN.
 std::string Quoted(std::string_view name);
 
 }  // namespace firn

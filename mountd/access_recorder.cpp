@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "format/error.h"
+
 namespace firn {
 namespace {
 
@@ -36,8 +38,12 @@ class NodePaths {
     const std::optional<std::string> above = PathOf(directory);
     if (!above) return std::nullopt;
     Found found{*above == "." ? name : *above + "/" + name};
-    const std::optional<Inode> inode =
-        image_.image().LookupInode(slots_.Locate(directory).GetInode(), name);
+    std::optional<Inode> inode;
+    try {
+      inode = image_.image().LookupInode(slots_.Locate(directory).GetInode(), name);
+    } catch (const Error&) {
+      return std::nullopt;  // the program got the error, and the log its line
+    }
     found.exists = inode.has_value();
     if (inode) paths_.emplace(slots_.NodeOf(image_, *inode), found.path);
     return found;

@@ -122,8 +122,7 @@ void Dispatcher::Log(const Failed& failed, const char* what) {
   const std::optional<uint64_t> left_out =
       log.Admit(fmt::format("{} {}", inode, what), RateLimiter::Clock::now());
   if (!left_out) return;
-  const std::string of_image =
-      image != nullptr ? " of " + image->image().path() : std::string();
+  const std::string of_image = image != nullptr ? " of " + image->image().path() : std::string();
   if (*left_out != 0) {
     LogError("{} errors{} like the following were not logged", *left_out, of_image);
   }

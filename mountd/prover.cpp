@@ -62,9 +62,8 @@ class ContentProof {
       bytes_left -= inode.size;
       files.push_back({PlaceOf(image_, inode), inode.number});
     }
-    std::ranges::sort(files, {}, [](const StoredFile& file) {
-      return std::pair(file.place, file.number);
-    });
+    std::ranges::sort(files, {},
+                      [](const StoredFile& file) { return std::pair(file.place, file.number); });
     return files;
   }
 

@@ -1,4 +1,4 @@
-"""Hostile images: what is wrong costs its own object, and no other image, job or worker anything."""
+"""Hostile images: what is wrong costs its own object, and nothing else, no job and no worker."""
 
 import contextlib
 import errno
@@ -253,6 +253,20 @@ def test_a_profile_of_damaged_objects(served, right, whole, looking, directory):
                                  if entry["image"] == str(written)] == ["done"],
                         "the prefetch does not end")
         assert_only_damaged(looking.look(view, LOOK_SECONDS), right, damaged)
+
+
+def test_a_recording_leaves_out_what_is_damaged(firn, fuse, small, directory):
+    mutant = small.copy()
+    for kind in ("a fragment that is not there", "two parents of a directory",
+                 "a name of two files"):
+        KINDS[kind].change(mutant)
+    written = mutant.write(directory / "mutant.firn")
+    script = "ls -lR /opt/h >/dev/null 2>&1; cat /opt/h/plain /opt/h/noise >/dev/null 2>&1; true"
+    firn.run("profile", written, "--", "sh", "-c", script, cwd=directory)
+    lines = (directory / "mutant.profile").read_text().splitlines()
+    assert {"lookup noise", "list lib", "list many"} <= set(lines)
+    assert any(line.startswith("read noise 0 ") for line in lines)
+    assert not any("below" in line or "same-2" in line for line in lines)
 
 
 def images_that(pid):

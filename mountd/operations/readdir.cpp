@@ -38,11 +38,11 @@ class Listing {
            off_t behind) {
     const std::string name(found.name);
     fuse_entry_param entry{};
-    const bool has_inode =
-        (plus_ || (found.type == FileType::kRegular && image.MayShare())) &&
-        dispatcher().Attempt(failed_, [&] {
-          entry = EntryOf(slots_, image, image.image().GetInode(directory, found));
-        });
+    const bool has_inode = (plus_ || (found.type == FileType::kRegular && image.MayShare())) &&
+                           dispatcher().Attempt(failed_, [&] {
+                             entry =
+                                 EntryOf(slots_, image, image.image().GetInode(directory, found));
+                           });
     if (!has_inode) {
       entry.attr.st_ino = slots_.OwnNodeOf(image, found.inode);
       entry.attr.st_mode = TypeBits(found.type);
@@ -65,9 +65,7 @@ class Listing {
   }
 
  private:
-  Dispatcher& dispatcher() const {
-    return *static_cast<Dispatcher*>(fuse_req_userdata(request_));
-  }
+  Dispatcher& dispatcher() const { return *static_cast<Dispatcher*>(fuse_req_userdata(request_)); }
 
   bool AddDot(const char* name, NodeId node, off_t behind) {
     fuse_entry_param entry{};

@@ -253,7 +253,7 @@ KINDS = {
     "a size near 2^63": Kind(
         packed(b"holes", EXTENDED_SIZE, "Q", 2**63 - 1), ("holes",),
         refused("holes", "inode table: a file of 9223372036854775807 bytes has more blocks"),
-        "has more blocks than the inode table can hold"),
+        "bytes has more blocks"),
     "a list of blocks behind the table": Kind(
         packed(b"holes", EXTENDED_SIZE, "Q", 2**28), ("holes",), r"read of inode \d+ fails: .*{}",
         "metadata:"),
@@ -379,7 +379,8 @@ REFUSED = {
 
 NUMBERS_8 = [0, 1, 2, 3, 5, 127, 128, 255]
 NUMBERS_16 = [0, 1, 2, 7, 8, 255, 256, 0x7FFF, 0x8000, 0xFFFF]
-NUMBERS_32 = [0, 1, 3, 255, 4096, 8192, 65_536, 2**20, 2**24, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1]
+NUMBERS_32 = [0, 1, 3, 255, 4096, 8192, 65_536, 2**20, 2**24, 2**31 - 1,
+              2**31, 2**32 - 2, 2**32 - 1]
 NUMBERS_64 = [0, 1, 96, 2**20, 2**31, 2**32, 2**48, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1]
 NUMBERS = {"B": NUMBERS_8, "H": NUMBERS_16, "I": NUMBERS_32, "Q": NUMBERS_64}
 
