@@ -74,7 +74,9 @@ TEST_F(LayerChangesTest, ProgramsAndLibrariesThatChange) {
   fs::create_directories(At("linked"));
   fs::create_symlink("x.so.1", At("linked/x.so"));
   EXPECT_FALSE(KeepsElfFiles(At("linked")));
-  if (PutWhiteout("removed/lib/numpy")) EXPECT_FALSE(KeepsElfFiles(At("removed")));
+  if (PutWhiteout("removed/lib/numpy")) {
+    EXPECT_FALSE(KeepsElfFiles(At("removed")));
+  }
 }
 
 }  // namespace

@@ -163,7 +163,7 @@ def test_a_pixi_project_has_conda_packages_and_pypis(firn, channel, client, uv, 
     check_works(run_alone, image, PREFIX, [project, channel.directory, directory / "pkgs"])
     assert names_of(firn, image)["six"] == "1.17.0"
     assert firn.run("run", image, "--", "python", "-c", "import six; print(six.__file__)") \
-        .stdout.startswith(f"{PREFIX}/lib/")
+        .stdout.startswith(f"{PREFIX}/")
     assert firn.run("inspect", "--lock", image).stdout.find("version: 6") >= 0
     (project / "pixi.lock").unlink()
     refused = firn.run("build", project, "-o", directory / "n.firn", check=False)
