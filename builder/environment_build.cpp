@@ -78,6 +78,51 @@ void AddSection(BuildOptions& options, std::string_view name, std::string conten
   if (!content.empty()) options.sections.push_back({std::string(name), std::move(content)});
 }
 
+// A tree to change at `place`: over the directory `lower`, or empty where that is.
+void Stage(const std::string& lower, const std::string& place, std::optional<Staging>& staging) {
+  if (lower.empty()) {
+    staging.emplace(place);
+    return;
+  }
+  // Opened in the process' own mount namespace: the kernel takes no layer of another one.
+  staging.emplace(OpenFile(lower, O_PATH | O_DIRECTORY, ErrorKind::kInput), lower, place);
+}
+
+// To be called before the rules remove its marks.
+EnvironmentKind EnvironmentKindOf(const std::string& place, const Image* base) {
+  const EnvironmentKind kind = FindEnvironmentKind(place);
+  // A base that was a venv lost its marks.
+  return base != nullptr && kind == EnvironmentKind::kPython ? base->manifest().kind : kind;
+}
+
+std::optional<ChangedPackages> WhatToCheck(const std::string& place, const std::string& changes,
+                                           const std::set<std::string>& packages_of_base) {
+  bool everything = false;
+  ChangedPackages changed = FindChangedPackages(place, changes, packages_of_base, everything);
+  return everything ? std::nullopt : std::optional(std::move(changed));
+}
+
+// What the image says of itself.
+void DescribeImage(const Recipe& recipe, const EnvironmentSummary& summary, Inspection inspection,
+                   BuildOptions& options) {
+  options.name = recipe.name;
+  options.prefix = recipe.prefix;
+  options.compile = recipe.rules.compile;
+  options.manifest.version = recipe.version;
+  options.manifest.environment = JoinVariables(summary.activation.variables, recipe.environment);
+  options.manifest.scratch = recipe.scratch;
+  options.manifest.labels = recipe.labels;
+  options.manifest.bound = summary.rules.bound;
+  if (!recipe.profile.empty()) options.profiles.insert(options.profiles.begin(), recipe.profile);
+  AddSection(options, kRecipeSection, RecipeSection(recipe, summary.source));
+  if (!summary.source.locks.empty()) {
+    AddSection(options, kLocksSection, PackLocks(summary.source.locks));
+  }
+  AddSection(options, kPackagesSection, std::move(inspection.packages));
+  AddSection(options, kNeedsSection, std::move(inspection.needs));
+  AddSection(options, kSbomSection, std::move(inspection.sbom));
+}
+
 }  // namespace
 
 EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
@@ -95,13 +140,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
       surroundings.enter_place(recipe.prefix, is_over_base ? bases : std::vector<std::string>());
   CheckOutputIsOutside(options.output, place);
   std::optional<Staging> staging;
-  if (is_there || is_over_base) {
-    const std::string& lower = is_there ? recipe.source.path : place;
-    // Opened in the process' own mount namespace: the kernel takes no layer of another one.
-    staging.emplace(OpenFile(lower, O_PATH | O_DIRECTORY, ErrorKind::kInput), lower, place);
-  } else {
-    staging.emplace(place);
-  }
+  Stage(is_there ? recipe.source.path : is_over_base ? place : std::string(), place, staging);
   if (!bases.empty()) {
     options.layer = {.bases = bases,
                      .changes = is_over_base ? staging->changes() : place,
@@ -118,11 +157,7 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   EnvironmentSummary summary;
   if (!is_there) summary.source = Realise(recipe.source, place, log, ThrowIfInterrupted);
   if (is_over_base) DropStaleBytecode(place, changes);
-  options.manifest.kind = FindEnvironmentKind(place);  // before the rules remove its marks
-  if (is_over_base && options.manifest.kind == EnvironmentKind::kPython) {
-    // A base that was a venv lost its marks.
-    options.manifest.kind = base->top().manifest().kind;
-  }
+  options.manifest.kind = EnvironmentKindOf(place, is_over_base ? &base->top() : nullptr);
   const unsigned jobs = ResolveJobs(options.jobs);
   summary.rules = ApplyRules({.path = place,
                               .original = is_there ? recipe.source.path : place,
@@ -138,36 +173,19 @@ EnvironmentSummary BuildEnvironment(const Recipe& recipe, BuildOptions options,
   if (options.manifest.kind == EnvironmentKind::kConda) {
     summary.activation = RecordActivation(place, recipe.prefix, log, ThrowIfInterrupted);
   }
+  if (is_over_base && recipe.excludes.empty()) {
+    AddBoundOfBase(base->top(), place, changes, summary.rules.bound);
+  }
   std::string known_needs;
   BuiltImage built{.path = {}, .bases = bases};
   if (is_over_base) {
-    if (recipe.excludes.empty()) {
-      AddBoundOfBase(base->top(), place, changes, summary.rules.bound);
-    }
     known_needs = KnownNeeds(base->top(), recipe, changes);
-    bool everything = false;
-    built.changed = FindChangedPackages(place, changes, packages_of_base, everything);
-    if (everything) built.changed.reset();
+    built.changed = WhatToCheck(place, changes, packages_of_base);
   }
   Inspection inspection = Inspect(place, recipe, std::move(known_needs), jobs, ThrowIfInterrupted);
 
+  DescribeImage(recipe, summary, std::move(inspection), options);
   options.directory = place;
-  options.name = recipe.name;
-  options.prefix = recipe.prefix;
-  options.compile = recipe.rules.compile;
-  options.manifest.version = recipe.version;
-  options.manifest.environment = JoinVariables(summary.activation.variables, recipe.environment);
-  options.manifest.scratch = recipe.scratch;
-  options.manifest.labels = recipe.labels;
-  options.manifest.bound = summary.rules.bound;
-  if (!recipe.profile.empty()) options.profiles.insert(options.profiles.begin(), recipe.profile);
-  AddSection(options, kRecipeSection, RecipeSection(recipe, summary.source));
-  if (!summary.source.locks.empty()) {
-    AddSection(options, kLocksSection, PackLocks(summary.source.locks));
-  }
-  AddSection(options, kPackagesSection, std::move(inspection.packages));
-  AddSection(options, kNeedsSection, std::move(inspection.needs));
-  AddSection(options, kSbomSection, std::move(inspection.sbom));
   if (surroundings.check) {
     options.check = [&](const std::string& path) {
       built.path = path;

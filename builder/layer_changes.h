@@ -10,8 +10,8 @@ namespace firn {
 // What is new in a layer, told by the upper directory `changes` of the overlay over its base, so
 // that a build looks at that and not at all of the base again.
 
-// The Python packages of an environment that may not work as they did in the base: names as PEP
-// 503 has them.
+// The Python packages of an environment that may not work as they did in the base: names as
+// NormalPackageName() has them.
 struct ChangedPackages {
   std::vector<std::string> installed;  // that the layer adds, or has instead of the base's
   std::vector<std::string> replaced;   // that the base has: in another version or build, or removed

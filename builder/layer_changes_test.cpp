@@ -47,11 +47,11 @@ TEST_F(LayerChangesTest, PackagesThatAreNewOrTakeThePlaceOfTheBases) {
   }
   bool everything = true;
   const ChangedPackages changed =
-      FindChangedPackages(At("tree"), At("changes"), {"foo-bar", "gone", "same"}, everything);
+      FindChangedPackages(At("tree"), At("changes"), {"foo_bar", "gone", "same"}, everything);
   EXPECT_FALSE(everything);
-  EXPECT_EQ(changed.installed, (std::vector<std::string>{"foo-bar", "new"}));
-  EXPECT_EQ(changed.replaced, (std::vector<std::string>{"foo-bar", "gone"}));
-  EXPECT_EQ(DistributionNames(At("tree")), (std::set<std::string>{"foo-bar", "new", "same"}));
+  EXPECT_EQ(changed.installed, (std::vector<std::string>{"foo_bar", "new"}));
+  EXPECT_EQ(changed.replaced, (std::vector<std::string>{"foo_bar", "gone"}));
+  EXPECT_EQ(DistributionNames(At("tree")), (std::set<std::string>{"foo_bar", "new", "same"}));
 }
 
 TEST_F(LayerChangesTest, WhatRunsInEveryPythonConcernsAll) {
@@ -74,7 +74,9 @@ TEST_F(LayerChangesTest, ProgramsAndLibrariesThatChange) {
   fs::create_directories(At("linked"));
   fs::create_symlink("x.so.1", At("linked/x.so"));
   EXPECT_FALSE(KeepsElfFiles(At("linked")));
-  if (PutWhiteout("removed/lib/numpy")) EXPECT_FALSE(KeepsElfFiles(At("removed")));
+  if (PutWhiteout("removed/lib/numpy")) {
+    EXPECT_FALSE(KeepsElfFiles(At("removed")));
+  }
 }
 
 }  // namespace

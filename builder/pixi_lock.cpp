@@ -14,9 +14,9 @@ namespace {
 constexpr char kLockAgain[] = "Lock it again: pixi lock";
 
 // Kind ("conda", "pypi") and place of a package, by which its entries are known.
-using PackageKey = std::pair<std::string, std::string>;
+using PixiKey = std::pair<std::string, std::string>;
 
-PackageKey KeyOf(const YAML::Node& entry) {
+PixiKey PixiKeyOf(const YAML::Node& entry) {
   for (const char* kind : {"conda", "pypi"}) {
     if (std::string place = ScalarOf(entry, kind); !place.empty()) return {kind, std::move(place)};
   }
@@ -56,7 +56,7 @@ std::string UrlOf(const std::string& place, const std::string& path) {
   return "file://" + file.lexically_normal().string();
 }
 
-void AddPixiPackage(const YAML::Node& package, const PackageKey& key, const std::string& path,
+void AddPixiPackage(const YAML::Node& package, const PixiKey& key, const std::string& path,
                     CondaLockPart& part) {
   const std::string url = UrlOf(key.second, path);
   const std::string md5 = ScalarOf(package, "md5");
@@ -82,15 +82,15 @@ CondaLockPart ReadPixiLock(const std::string& text, const std::string& path,
                            const std::string& environment, const std::string& platform) {
   const YAML::Node lock = LoadLockYaml(text, path);
   const YAML::Node entries = EntriesOf(lock, path, environment, platform);
-  std::map<PackageKey, YAML::Node> packages;
+  std::map<PixiKey, YAML::Node> packages;
   for (const auto& item : lock["packages"]) {
     const YAML::Node package = item;
-    packages.emplace(KeyOf(package), package);
+    packages.emplace(PixiKeyOf(package), package);
   }
   CondaLockPart part;
   for (const auto& item : entries) {
     const YAML::Node entry = item;
-    const PackageKey key = KeyOf(entry);
+    const PixiKey key = PixiKeyOf(entry);
     const auto package = packages.find(key);
     if (key.first.empty() || package == packages.end()) {
       throw Error(ErrorKind::kInput,

@@ -50,7 +50,7 @@ TEST(PixiLock, NamesWhatIsMissing) {
   EXPECT_EQ(MessageOf(text),
             "expected a package of the list `packages`, found another entry on line 8");
   EXPECT_EQ(MessageOf(text + "- pypi: https://e/c.whl\n  name: c\n"),
-            "expected a URL and a hash of each package, found 'https://e/c.whl' without (line 19)");
+            "expected a URL and a hash of each package, found 'https://e/c.whl' without (line 21)");
   EXPECT_EQ(MessageOf(text, "docs"),
             "expected packages of the environment docs for linux-64, found none");
   EXPECT_EQ(MessageOf(text, "default", "win-64"),

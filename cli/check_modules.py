@@ -86,7 +86,7 @@ def modules(prefix, layer):
         if place == prefix or place.startswith(prefix + os.sep):
             distributions.append(distribution)
     if layer:
-        wanted = concerned(distributions, *(names.split() for names in layer))
+        wanted = concerned(distributions, *(map(normal, names.split()) for names in layer))
         distributions = [d for d in distributions if name_of(d) in wanted]
     names = {name for d in distributions for name in filter(importable, top_level_names(d))}
     return len(distributions), sorted(names)

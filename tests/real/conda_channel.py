@@ -124,8 +124,10 @@ class Channel:
         entries = [f"- conda: file://{path}" for path, _ in self.packages] + pypi
         hashes = [f"- conda: file://{path}\n"
                   f"  sha256: {hashlib.sha256(path.read_bytes()).hexdigest()}\n"
-                  f"  md5: {hashlib.md5(path.read_bytes()).hexdigest()}"
-                  for path, _ in self.packages]
+                  f"  md5: {hashlib.md5(path.read_bytes()).hexdigest()}\n"
+                  f"  name: {index['name']}\n  version: '{index['version']}'\n"
+                  f"  build: {index['build']}\n  subdir: {index['subdir']}"
+                  for path, index in self.packages]
         return "\n".join(["version: 6", "environments:", "  default:", "    channels:",
                           f"    - url: file://{self.directory}/", "    packages:",
                           "      linux-64:", *(f"      {entry}" for entry in entries),

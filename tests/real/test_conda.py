@@ -163,8 +163,9 @@ def test_a_pixi_project_has_conda_packages_and_pypis(firn, channel, client, uv, 
     check_works(run_alone, image, PREFIX, [project, channel.directory, directory / "pkgs"])
     assert names_of(firn, image)["six"] == "1.17.0"
     assert firn.run("run", image, "--", "python", "-c", "import six; print(six.__file__)") \
-        .stdout.startswith(f"{PREFIX}/lib/")
-    assert firn.run("inspect", "--lock", image).stdout.find("version: 6") >= 0
+        .stdout.startswith(f"{PREFIX}/")
+    stored = firn.run("inspect", "--lock", image).stdout
+    assert "pixi.lock" in stored and "pixi.toml" in stored
     (project / "pixi.lock").unlink()
     refused = firn.run("build", project, "-o", directory / "n.firn", check=False)
     assert refused.returncode == 3

@@ -62,8 +62,8 @@ def checked(firn, uv, project, base, directory):
 
 
 def test_the_checks_are_of_what_is_new(firn, uv, base, directory):
-    project = make_project(uv, directory / "project", "weather", "six==1.17.0", "idna==3.10",
-                           code=CODE)
+    project = make_project(uv, directory / "project", "weather", "six==1.17.0",
+                           "more-itertools==10.7.0", code=CODE)
     result = checked(firn, uv, project, base, directory)
     assert result.returncode == 0, result.stderr
     assert "2 of 2 modules of 2 packages imported" in result.stderr
