@@ -1,4 +1,4 @@
-"""Why a job gets no variable that would have uv say more than that it found no venv."""
+"""Why a job gets conda's variables for uv, to which an activated venv comes first, and not uv's own."""
 
 import subprocess
 
@@ -23,7 +23,7 @@ def in_job(firn, uv, image, directory, script):
 
 @pytest.mark.parametrize("variable", [f"UV_PYTHON={PREFIX}/bin/python3", "UV_SYSTEM_PYTHON=1"])
 def test_what_names_the_image_is_in_the_way_of_a_venv_on_top(firn, uv, image, directory, variable):
-    """Should uv change its mind, `firn run` could set one of these."""
+    """What installs into the image with one of these does not install into a venv over it either."""
     result = in_job(firn, uv, image, directory, f"{variable} uv pip install idna")
     assert "the Firn image 'plain'" in result.stderr
     venv = "uv venv -q --system-site-packages .venv && . .venv/bin/activate && "
