@@ -1,4 +1,4 @@
-"""Why a job gets conda's variables for uv, to which an activated venv comes first, and not uv's own."""
+"""Why a job gets conda's variables for uv, which give way to an activated venv, not uv's own."""
 
 import subprocess
 
@@ -23,7 +23,7 @@ def in_job(firn, uv, image, directory, script):
 
 @pytest.mark.parametrize("variable", [f"UV_PYTHON={PREFIX}/bin/python3", "UV_SYSTEM_PYTHON=1"])
 def test_what_names_the_image_is_in_the_way_of_a_venv_on_top(firn, uv, image, directory, variable):
-    """What installs into the image with one of these does not install into a venv over it either."""
+    """With one of these uv looks at the image even where a venv over it is activated."""
     result = in_job(firn, uv, image, directory, f"{variable} uv pip install idna")
     assert "the Firn image 'plain'" in result.stderr
     venv = "uv venv -q --system-site-packages .venv && . .venv/bin/activate && "
