@@ -34,13 +34,13 @@ auto Named(const std::string& path, Work&& work) {
   }
 }
 
-// Runs `work`; what it throws says first what it is about.
-template <typename Work>
-auto About(const std::string& object, Work&& work) {
+// Runs `work`; what it throws says first what it is about, which `object` is asked for then.
+template <typename Object, typename Work>
+auto About(Object&& object, Work&& work) {
   try {
     return work();
   } catch (const Error& error) {
-    throw error.About(object);
+    throw error.About(object());
   }
 }
 
@@ -220,7 +220,10 @@ Inode Image::GetInode(InodeNumber number) const {
 Inode Image::GetInode(const Inode& directory, const DirectoryEntry& entry) const {
   return Named(parts_->path, [&] {
     return About(
-        "entry " + Quoted(entry.name) + " of inode " + std::to_string(ToInt(directory.number)),
+        [&] {
+          return "entry " + Quoted(entry.name) + " of inode " +
+                 std::to_string(ToInt(directory.number));
+        },
         [&] { return parts_->InodeOf(directory, entry); });
   });
 }
