@@ -73,23 +73,25 @@ void Walk(const Image& image, const Visit& visit) {
     Try([&] {
       const Inode directory = image.GetInode(number);
       size_t entries = 0;
-      image.ListDirectory(directory, 0, [&](const DirectoryEntry& entry) {
+      const auto ignore = [](const DirectoryEntry&, const Error&) {};
+      const auto take = [&](const DirectoryEntry& entry) {
         Try([&] {
-          const Inode inode = image.GetInode(entry.inode);
+          const Inode inode = image.GetInode(directory, entry);
           visit(directory, entry, inode);
           if (inode.IsDirectory() && seen.insert(entry.inode).second) {
             pending.push_back(entry.inode);
           }
         });
         return ++entries < kMostEntries;
-      });
+      };
+      image.ListDirectory(directory, 0, take, ignore);
     });
   }
 }
 
 void WalkOpen(const Image& image) {
   Walk(image, [&](const Inode& directory, const DirectoryEntry& entry, const Inode& inode) {
-    image.Lookup(directory, entry.name);
+    image.LookupInode(directory, entry.name);
     image.Lookup(directory, std::string(entry.name) + "x");
     image.ListDirectory(directory, entry.next_cookie, [](const DirectoryEntry&) { return false; });
     ReadInode(image, inode);
