@@ -156,10 +156,9 @@ void SupervisedWorker::TakeOpened(Process& process, const json& body) {
   const auto found = images_.find(slot);
   if (!body.contains("error")) {
     if (found == images_.end()) return;
+    const ImageFacts facts = FactsFrom(body);
     found->second.failed = nullptr;
-    if (const auto attached = std::exchange(found->second.attached, nullptr)) {
-      attached(FactsFrom(body));
-    }
+    if (const auto attached = std::exchange(found->second.attached, nullptr)) attached(facts);
     return;
   }
   const Error error = ErrorFromJson(body["error"]);
