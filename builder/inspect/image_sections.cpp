@@ -23,7 +23,7 @@ Error BadLocks(archive* reader) {
                       (text == nullptr ? std::string() : std::string(": ") + text));
 }
 
-// `left`: bytes that the files may still have together. A sparse file's take none in the archive.
+// `left`: bytes that the files may still have together.
 std::string ReadEntry(archive* reader, uint64_t& left) {
   std::string content;
   char piece[1 << 16];
@@ -32,7 +32,7 @@ std::string ReadEntry(archive* reader, uint64_t& left) {
     if (got < 0) throw BadLocks(reader);
     if (got == 0) return content;
     if (static_cast<uint64_t>(got) > left) {
-      throw DamagedError("section locks: its files have more than 256 MiB");
+      throw DamagedError("section locks: its files have more bytes than it");
     }
     left -= static_cast<uint64_t>(got);
     content.append(piece, static_cast<size_t>(got));
@@ -93,7 +93,8 @@ std::vector<StoredLock> ReadLockArchive(std::string_view bytes) {
     throw BadLocks(reader.get());
   }
   std::vector<StoredLock> locks;
-  uint64_t left = kMaxSection;
+  // Holes of sparse files would take none of its bytes, and any amount of memory.
+  uint64_t left = bytes.size();
   for (;;) {
     archive_entry* entry = nullptr;
     const int result = archive_read_next_header(reader.get(), &entry);
