@@ -12,6 +12,7 @@
 #include "builder/inspect/image_sections.h"
 #include "builder/inspect/needs.h"
 #include "builder/inspect/package.h"
+#include "builder/pixi_lock.h"
 #include "builder/python_lock.h"
 #include "builder/recipe_text.h"
 #include "format/error.h"
@@ -108,6 +109,7 @@ void ReadLockFiles(std::string_view view) {
   attempt([&] { ReadPylock(text, "pylock.toml"); });
   attempt([&] { ReadUvLock(text, "uv.lock"); });
   attempt([&] { ReadCondaLock(text, "conda-lock.yml", "linux-64"); });
+  attempt([&] { ReadPixiLock(text, "pixi.lock", "default", "linux-64"); });
   attempt([&] { HasPipSection(text, "environment.yml"); });
   FindUnlockedRequirement(text);
   FindUnlockedUrl(text);
@@ -179,7 +181,11 @@ const TextTarget kLocksTarget(
      "   hash: {md5: 00000000000000000000000000000000}}\n- {name: b, manager: pip}\n",
      "a[x]==1 ; python_version > '3' \\\n    --hash=sha256:00\n-r other.txt\n# c\n",
      "@EXPLICIT\nhttps://x/a.conda#00000000000000000000000000000000\n",
-     "dependencies: [python, {pip: [a]}]\n"});
+     "dependencies: [python, {pip: [a]}]\n",
+     "version: 6\nenvironments:\n  default:\n    packages:\n      linux-64:\n"
+     "      - conda: https://e/linux-64/a-1-0.conda\n      - pypi: https://e/c.whl\n"
+     "packages:\n- conda: https://e/linux-64/a-1-0.conda\n  sha256: '01'\n  md5: '02'\n"
+     "- pypi: https://e/c.whl\n  name: c\n  version: '1'\n  sha256: '04'\n"});
 
 // A tar archive; the checksums of its headers are made anew.
 class LockArchiveTarget final : public FuzzTarget {
