@@ -134,7 +134,8 @@ def test_a_lock_gives_the_files_of_the_explicit_list(firn, explicit, channel, cl
     differences = firn.run("diff", explicit[0], directory / "lock.firn", check=False).stdout
     _, short = conda_channel.python_version()
     assert differences.splitlines() == [
-        "files:", "  ~ conda-meta/frozen (content)",
+        "files:", *(f"  ~ bin/{name} (content)" for name in ("pip", "pip3", f"pip{short}")),
+        "  ~ conda-meta/frozen (content)",
         f"  ~ lib/python{short}/EXTERNALLY-MANAGED (content)"]
     assert firn.run("inspect", "--lock", directory / "lock.firn").stdout == channel.lock()
 
