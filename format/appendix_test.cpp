@@ -260,7 +260,7 @@ TEST_F(LyingImage, SuperblocksThatLieAreFoundThoughTheirChecksumsAreRight) {
   const uint64_t time_and_block = LoadLe<uint64_t>(bytes_.data() + 8);
   ExpectFound(change(8, time_and_block + 1), "superblock: ", true);
   const uint64_t fragments = LoadLe<uint64_t>(bytes_.data() + 16);
-  ExpectFound(change(16, fragments | 0xffffffff), "more fragments than the file can hold", true);
+  ExpectFound(change(16, fragments | 0xffffffff), "more fragments than its table can hold", true);
 }
 
 }  // namespace
