@@ -55,7 +55,7 @@ TEST_F(BuildSettingsTest, TheRootDirectoryNeedsAPrefixAndAName) {
 
 TEST_F(BuildSettingsTest, NamesArePrintable) {
   BuildOptions options;
-  options.name = "größe 1.0";
+  options.name.emplace("größe 1.0");
   EXPECT_EQ(ResolveSettings(options, "/d").name, "größe 1.0");
   for (const std::string& name : {std::string(), std::string("a/b"), std::string("a\tb"),
                                   std::string("\xc3"), std::string(256, 'x')}) {

@@ -76,7 +76,7 @@ TEST(PythonLock, CharactersOutsideOfAsciiAreNoCrash) {
   EXPECT_THROW(ReadUvLock("d\u0191:p", "uv.lock"), Error);
   EXPECT_THROW(ReadUvLock("\u00e9 = 1", "uv.lock"), Error);
   EXPECT_NO_THROW(ReadUvLock("a = \"\u00e9\"  # \u0191\n", "uv.lock"));
-  // An assertion of toml++.
+  // An assertion of toml++ where it is compiled into a program instead of linked.
   EXPECT_THROW(ReadPylock("[[%a]]\n", "pylock.toml"), Error);
   EXPECT_THROW(ReadUvLock("a = " + std::string(100'000, '['), "uv.lock"), Error);
 }
