@@ -54,13 +54,15 @@ TEST_F(BuildSettingsTest, TheRootDirectoryNeedsAPrefixAndAName) {
 }
 
 TEST_F(BuildSettingsTest, NamesArePrintable) {
-  BuildOptions options;
-  options.name.emplace("größe 1.0");
-  EXPECT_EQ(ResolveSettings(options, "/d").name, "größe 1.0");
+  const auto named = [](const std::string& name) {
+    BuildOptions options;
+    options.name.emplace(name);
+    return options;
+  };
+  EXPECT_EQ(ResolveSettings(named("größe 1.0"), "/d").name, "größe 1.0");
   for (const std::string& name : {std::string(), std::string("a/b"), std::string("a\tb"),
                                   std::string("\xc3"), std::string(256, 'x')}) {
-    options.name = name;
-    ExpectUsageError(options);
+    ExpectUsageError(named(name));
   }
 }
 
